@@ -1,0 +1,55 @@
+//! Keys of the rows in the control group. A row's key is `<table>/<id>`; whatever must be unique
+//! is part of a key, since a commit can demand that a row does not exist yet.
+
+pub const ORGANIZATION: &str = "org/";
+pub const ORGANIZATION_SLUG: &str = "org-slug/";
+pub const WORKSPACE: &str = "workspace/";
+pub const SERVICE_ACCOUNT: &str = "service-account/";
+pub const SERVICE_ACCOUNT_NAME: &str = "service-account-name/";
+pub const API_KEY: &str = "api-key/";
+pub const AGENT: &str = "agent/";
+pub const STORED_ANSWER: &str = "answer/";
+pub const SHARD_MAP: &str = "shard-map";
+
+#[must_use]
+pub fn organization(org_id: &str) -> String {
+    format!("{ORGANIZATION}{org_id}")
+}
+
+/// Value: the organization id.
+#[must_use]
+pub fn organization_slug(slug: &str) -> String {
+    format!("{ORGANIZATION_SLUG}{slug}")
+}
+
+#[must_use]
+pub fn workspace(workspace_id: &str) -> String {
+    format!("{WORKSPACE}{workspace_id}")
+}
+
+#[must_use]
+pub fn service_account(id: &str) -> String {
+    format!("{SERVICE_ACCOUNT}{id}")
+}
+
+/// Value: the service account id. Names are unique in a workspace.
+#[must_use]
+pub fn service_account_name(workspace_id: &str, name: &str) -> String {
+    format!("{SERVICE_ACCOUNT_NAME}{workspace_id}/{name}")
+}
+
+#[must_use]
+pub fn api_key(key_id: &str) -> String {
+    format!("{API_KEY}{key_id}")
+}
+
+#[must_use]
+pub fn agent(address: &str) -> String {
+    format!("{AGENT}{address}")
+}
+
+/// `hash`: hex of identity, route and idempotency key.
+#[must_use]
+pub fn stored_answer(hash: &str) -> String {
+    format!("{STORED_ANSWER}{hash}")
+}

@@ -1,0 +1,61 @@
+//! The openraft types of this project: one configuration for every group.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+openraft::declare_raft_types!(
+    /// One configuration for every group; addresses of nodes are configuration, not Raft state.
+    pub TypeConfig:
+        D = Payload,
+        R = Applied,
+        NodeId = u64,
+        Node = (),
+);
+
+/// One group's Raft.
+pub type Raft = openraft::Raft<TypeConfig, crate::StateMachine>;
+pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
+pub type Vote = openraft::alias::VoteOf<TypeConfig>;
+pub type Entry = openraft::alias::EntryOf<TypeConfig>;
+pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
+pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+
+/// What a group's log carries: an encoded `axp.log.v1.Entry`, opaque to this crate.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Payload(pub Bytes);
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What apply answered, one outcome for each append of the entry.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    pub outcomes: Vec<Outcome>,
+}
+
+impl fmt::Display for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} outcomes", self.outcomes.len())
+    }
+}
+
+/// What became of one append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in; `position` is where its subject stands now (last seq, revision, step).
+    Accepted { position: u64 },
+    /// Somebody appended before it; `position` is where its subject stands.
+    Stale { position: u64 },
+    /// Something that must be unique was taken; the stored record of who took it.
+    Taken { record: Bytes },
+}
