@@ -1,1 +1,3 @@
-//! placeholder
+//! One node of a cluster.
+
+pub mod intent;

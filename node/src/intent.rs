@@ -1,0 +1,27 @@
+//! The core: one intent, what may happen to it, and what it becomes. Pure.
+//!
+//! [`decide`] looks at an intent and a command and answers with events and effects, or a
+//! rejection. [`Intent::evolve`] folds one event. Nothing here reads a clock, a random source or a
+//! hash map's order, and nothing here acts: `now` is an argument, effects are values that are
+//! stored with the events and carried out later, after a failover possibly a second time.
+//!
+//! ```text
+//! CREATED -> SUBMITTED -> DELIVERED -> ACKNOWLEDGED -> IN_PROGRESS <-> WAITING
+//!    \___________\____________\______________\_____________\_____________\___> COMPLETED
+//!                                   from any open status, exactly once:        FAILED
+//!                                                                              CANCELED
+//!                                                                              TIMED_OUT
+//! ```
+
+mod command;
+mod decide;
+mod evolve;
+mod rejection;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use command::{Command, Expected};
+pub use decide::{Decision, Verdict, decide};
+pub use rejection::Rejection;
+pub use state::Intent;

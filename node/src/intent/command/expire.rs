@@ -1,0 +1,22 @@
+//! A timer is due. What it finds may have changed since it was set: then nothing happens.
+
+use axp_proto::log::{EventType, Status, TimerKind};
+
+use super::submit;
+use crate::intent::decide::{Decision, Verdict, next_event};
+use crate::intent::state::Intent;
+
+pub(in crate::intent) fn decide(intent: &Intent, kind: TimerKind, now_ms: i64) -> Verdict {
+    let due = intent.timer(kind).is_some_and(|due| due <= now_ms);
+    if intent.is_terminal() || !due {
+        return Verdict::Unchanged;
+    }
+    match kind {
+        TimerKind::Unspecified => Verdict::Unchanged,
+        TimerKind::Deadline => {
+            let actor = submit::RUNTIME;
+            let event = next_event(intent, EventType::TimedOut, Status::TimedOut, actor, now_ms);
+            Verdict::Append(Decision::ending(intent, event))
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Submit: the first append of an intent.
+//!
+//! `created`, `submitted` and what follows at once are one append, since clients list events as
+//! soon as create returns (contract, README trap 5). Delivery to a stream, poll or inbox agent is
+//! durable with that append, through the outbox, hence `delivered` belongs to it.
+
+use std::sync::Arc;
+
+use axp_proto::error_code::ErrorCode;
+use axp_proto::ids::IntentId;
+use axp_proto::json::ObjectWriter;
+use axp_proto::log::{
+    Delivery, DeliveryMode, Deposit, Event, EventType, HolderKind, PendingWith, Status, Submission,
+    TimerChange, TimerKind, WaitingReason,
+};
+
+use crate::intent::decide::{Decision, Verdict};
+use crate::intent::rejection::Rejection;
+use crate::intent::state::Intent;
+
+pub(in crate::intent) fn decide(
+    id: IntentId,
+    intent: Option<&Intent>,
+    submission: &Arc<Submission>,
+    now_ms: i64,
+) -> Result<Verdict, Rejection> {
+    if let Some(intent) = intent {
+        return repeat(intent, submission);
+    }
+    if submission.deadline_at_ms.is_some_and(|deadline| deadline <= now_ms) {
+        return Err(Rejection::new(ErrorCode::ValidationError, "deadline_at is in the past"));
+    }
+    let submission = Arc::new(Submission { created_at_ms: now_ms, ..(**submission).clone() });
+    Ok(Verdict::Append(first_append(Intent::new(id, submission), now_ms)))
+}
+
+/// A gateway that lost our answer asks again under the same id.
+fn repeat(intent: &Intent, submission: &Submission) -> Result<Verdict, Rejection> {
+    let same = Submission { created_at_ms: 0, traceparent: String::new(), ..submission.clone() }
+        == Submission {
+            created_at_ms: 0,
+            traceparent: String::new(),
+            ..(*intent.submission).clone()
+        };
+    if same {
+        Ok(Verdict::Unchanged)
+    } else {
+        Err(Rejection::new(ErrorCode::Conflict, "intent id is already in use"))
+    }
+}
+
+fn first_append(mut intent: Intent, now_ms: i64) -> Decision {
+    let submission = Arc::clone(&intent.submission);
+    let mut decision = Decision { submission: Some(Arc::clone(&submission)), ..Decision::default() };
+    for event in first_events(&submission) {
+        let event = Event { seq: intent.state.last_seq + 1, at_ms: now_ms, ..event };
+        intent.evolve(&event);
+        decision.events.push(event);
+    }
+    if is_deposited(&submission) {
+        decision.deposit(deposit(&intent));
+    }
+    if let Some(deadline) = submission.deadline_at_ms {
+        let due_at_ms = Some(deadline);
+        decision.timers.push(TimerChange { kind: TimerKind::Deadline.into(), due_at_ms });
+    }
+    decision
+}
+
+fn first_events(submission: &Submission) -> Vec<Event> {
+    let sender = submission.from_agent.as_str();
+    let mut events = vec![
+        event(EventType::Created, Status::Created, sender),
+        event(EventType::Submitted, Status::Submitted, sender),
+    ];
+    if waits_for_human(submission) {
+        let waiting = |kind| Event {
+            waiting_reason: WaitingReason::Human.into(),
+            pending_with: Some(pending_with(HolderKind::Human, &submission.to_agent)),
+            ..event(kind, Status::Waiting, RUNTIME)
+        };
+        let task = &submission.human_task_json;
+        events.push(waiting(EventType::Waiting));
+        events.push(Event {
+            details_json: ObjectWriter::default().raw("human_task", task).finish(),
+            ..waiting(EventType::HumanTaskAssigned)
+        });
+    } else if is_delivered_at_once(submission) {
+        events.push(Event {
+            handler: submission.to_agent.clone(),
+            pending_with: Some(pending_with(HolderKind::Agent, &submission.to_agent)),
+            ..event(EventType::Delivered, Status::Delivered, RUNTIME)
+        });
+    }
+    events
+}
+
+/// What is put into the target's mailbox for the intent as it stands after these events.
+pub(in crate::intent) fn deposit(intent: &Intent) -> Deposit {
+    let submission = &intent.submission;
+    let delivery = Delivery {
+        intent_id: intent.id.to_bytes(),
+        intent_type: submission.intent_type.clone(),
+        from_agent: submission.from_agent.clone(),
+        to_agent: submission.to_agent.clone(),
+        correlation_id: submission.correlation_id.clone(),
+        at_ms: intent.state.updated_at_ms,
+        traceparent: submission.traceparent.clone(),
+        status: intent.state.status,
+        intent_seq: intent.state.last_seq,
+    };
+    Deposit { mailbox: Some(intent.mailbox()), delivery: Some(delivery) }
+}
+
+/// The runtime itself, as the actor of what it does.
+pub(in crate::intent) const RUNTIME: &str = "agent://agent_core";
+
+/// Whether a human task holds the intent from the start: nobody registered works on it first.
+fn waits_for_human(submission: &Submission) -> bool {
+    let mode = submission.delivery_mode();
+    !submission.human_task_json.is_empty()
+        && matches!(mode, DeliveryMode::Unspecified | DeliveryMode::Internal)
+}
+
+/// Whether the intent goes into the mailbox of its target.
+pub(in crate::intent) fn is_deposited(submission: &Submission) -> bool {
+    submission.delivery_mode() != DeliveryMode::Internal && !waits_for_human(submission)
+}
+
+/// A push to a callback is delivered when the callback says so; the other roads end in a mailbox.
+fn is_delivered_at_once(submission: &Submission) -> bool {
+    is_deposited(submission) && submission.delivery_mode() != DeliveryMode::Http
+}
+
+fn event(kind: EventType, status: Status, actor: &str) -> Event {
+    Event {
+        r#type: kind.into(),
+        status: status.into(),
+        actor: actor.to_owned(),
+        ..Event::default()
+    }
+}
+
+/// The holder named by an address; its last segment is what people are shown.
+pub(in crate::intent) fn pending_with(kind: HolderKind, address: &str) -> PendingWith {
+    let name = address.rsplit('/').next().unwrap_or(address);
+    PendingWith { kind: kind.into(), r#ref: address.to_owned(), name: name.to_owned() }
+}

@@ -1,0 +1,87 @@
+//! Writing small JSON objects around JSON that we were given as bytes, without parsing it again.
+
+use bytes::Bytes;
+
+/// Builds one JSON object, member by member.
+#[derive(Debug)]
+pub struct ObjectWriter {
+    text: Vec<u8>,
+}
+
+impl Default for ObjectWriter {
+    fn default() -> Self {
+        Self { text: vec![b'{'] }
+    }
+}
+
+impl ObjectWriter {
+    /// Adds a member whose value is JSON already; `{}` stands for an empty one.
+    #[must_use]
+    pub fn raw(mut self, name: &str, json: &[u8]) -> Self {
+        self.name(name);
+        self.text.extend_from_slice(if json.is_empty() { b"{}" } else { json });
+        self
+    }
+
+    /// Adds a string member.
+    #[must_use]
+    pub fn string(mut self, name: &str, value: &str) -> Self {
+        self.name(name);
+        escape(&mut self.text, value);
+        self
+    }
+
+    /// Adds a string member unless the value is empty, which stands for absent.
+    #[must_use]
+    pub fn string_if(self, name: &str, value: &str) -> Self {
+        if value.is_empty() { self } else { self.string(name, value) }
+    }
+
+    #[must_use]
+    pub fn finish(mut self) -> Bytes {
+        self.text.push(b'}');
+        self.text.into()
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.text.len() > 1 {
+            self.text.push(b',');
+        }
+        escape(&mut self.text, name);
+        self.text.push(b':');
+    }
+}
+
+/// RFC 8259, section 7: quotation mark, reverse solidus and control characters are escaped.
+fn escape(out: &mut Vec<u8>, value: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for &byte in value.as_bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            0..0x20 => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ObjectWriter;
+
+    #[test]
+    fn members_are_escaped_and_separated() {
+        let json = ObjectWriter::default()
+            .raw("result", br#"{"a":1}"#)
+            .string("reason", "say \"no\"\n\u{1}é\\")
+            .string_if("empty", "")
+            .finish();
+        assert_eq!(json, r#"{"result":{"a":1},"reason":"say \"no\"\n\u0001é\\"}"#);
+        assert_eq!(ObjectWriter::default().finish(), "{}");
+    }
+}
