@@ -1,1 +1,3 @@
-//! placeholder
+//! Breaks real clusters and checks what clients were told.
+
+pub mod powerloss;
