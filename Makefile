@@ -1,0 +1,54 @@
+# What a developer and CI run; .ci/run calls these same targets. `make` alone lists them.
+#
+# `make verify` only reads: it fails where something is to be done, and never does it.
+
+.DEFAULT_GOAL := help
+.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e chaos bench image
+
+IMAGE ?= axp:0.1.0
+# How long `make chaos` breaks things: 30s is what CI affords, hours are what a release wants.
+CHAOS_SECONDS ?= 120
+SEED ?=
+
+help: ## This list.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+verify: fmt clippy docs deny chart test ## Everything that must hold before a commit.
+
+fix: ## Formats, applies what clippy can, and writes the chart's values table.
+	cargo fmt --all
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	helm/check --table
+
+fmt: ## Formatting.
+	cargo fmt --all --check
+
+clippy: ## Lints, warnings being errors.
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+docs: ## Documentation comments and their links.
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+test: ## Every Rust test, documentation tests included.
+	cargo test --locked --workspace
+
+deny: ## Licences, the walls between crates, sources. Needs no network but the package index.
+	.ci/cargo-deny --locked check bans licenses sources
+
+advisories: ## Known vulnerabilities; fetches the RustSec database from GitHub.
+	.ci/cargo-deny --locked check advisories
+
+chart: ## The Helm chart: lint, schemas, refusals, rules.
+	helm/check
+
+e2e: ## The official SDKs, unmodified, against one node and against a cluster.
+	e2e/run
+
+chaos: ## Kills leaders under load and checks what clients were told.
+	cargo run --locked --release -p axp-chaos-tests --bin axp-chaos -- run
+
+bench: ## Storage benchmarks; `axp bench` loads a server (docs/benchmarks.md).
+	cargo bench --locked --workspace
+
+image: ## The container image with all three programs.
+	docker build --tag $(IMAGE) .
