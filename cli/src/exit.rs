@@ -1,0 +1,106 @@
+//! Exit codes: a stable contract with scripts. A code is never given a second meaning.
+
+use std::io;
+use std::process::ExitCode;
+
+use crate::api;
+
+/// Shown at the end of `axp --help`.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0   success (intents watch: the intent is COMPLETED; cluster status: healthy)
+  1   anything not listed below
+  2   wrong arguments
+  3   the server cannot be reached, or the connection broke
+  4   refused: the key is missing, wrong or not allowed to do this
+  5   not found
+  6   refused: conflict with the current state, or an invalid request
+  7   the server is overloaded or has an internal problem; trying again can help
+  8   the watched intent ended FAILED, CANCELED or TIMED_OUT
+  9   the cluster is degraded: it serves, but a node is missing or far behind
+  10  the cluster is unavailable: a group has no leader, or no node answers";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Success = 0,
+    Other = 1,
+    Usage = 2,
+    Unreachable = 3,
+    Unauthorized = 4,
+    NotFound = 5,
+    Refused = 6,
+    Unavailable = 7,
+    EndedOtherwise = 8,
+    ClusterDegraded = 9,
+    ClusterUnavailable = 10,
+}
+
+impl Exit {
+    /// Looks through the causes, so that context added on the way does not change the code.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        for cause in error.chain() {
+            if let Some(error) = cause.downcast_ref::<api::Error>() {
+                return Self::of_api(error);
+            }
+            if let Some(error) = cause.downcast_ref::<io::Error>()
+                && error.kind() == io::ErrorKind::BrokenPipe
+            {
+                return Self::Success;
+            }
+        }
+        Self::Other
+    }
+
+    fn of_api(error: &api::Error) -> Self {
+        match error {
+            api::Error::Target(_) | api::Error::Request(_) => Self::Usage,
+            api::Error::Connect(_) | api::Error::Broken(_) | api::Error::Timeout(_) => {
+                Self::Unreachable
+            }
+            api::Error::NotTheContract(_) => Self::Other,
+            api::Error::Refused { status, .. } => match status {
+                401 | 403 => Self::Unauthorized,
+                404 => Self::NotFound,
+                429 | 500.. => Self::Unavailable,
+                _ => Self::Refused,
+            },
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    fn refused(status: u16) -> anyhow::Error {
+        let refused = api::Error::Refused {
+            status,
+            code: String::new(),
+            message: String::new(),
+            after: None,
+        };
+        Err::<(), _>(refused).context("submitting").unwrap_err()
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_code_under_context() {
+        let codes: Vec<_> = [401, 403, 404, 409, 422, 429, 500, 503]
+            .map(|status| Exit::of(&refused(status)) as u8)
+            .into();
+        assert_eq!(codes, [4, 4, 5, 6, 6, 7, 7, 7]);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_success() {
+        let error = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(Exit::of(&error.context("writing")), Exit::Success);
+    }
+}

@@ -1,0 +1,71 @@
+//! The load generator counts what happened, whatever the server does.
+
+use serde_json::{Value, json};
+
+use super::fake::{Fake, Manners};
+use super::{axp, json};
+
+async fn bench(manners: Manners, workload: &str) -> Value {
+    let fake = Fake::start(manners).await;
+    let arguments = [
+        "bench",
+        workload,
+        "--json",
+        "--clients",
+        "8",
+        "--warm-up",
+        "100ms",
+        "--duration",
+        "600ms",
+    ];
+    json(&axp(&fake.url, &arguments).await)
+}
+
+fn assert_worked(report: &Value) {
+    assert!(report["operations"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["errors"], json!({}), "{report}");
+    let latency = |name: &str| report["latency_ms"][name].as_f64().unwrap();
+    assert!(latency("p50") > 0.0 && latency("p50") <= latency("p99"), "{report}");
+    assert!(latency("p99") <= latency("p99.9") && latency("p99.9") <= latency("max"), "{report}");
+}
+
+#[tokio::test]
+async fn each_workload_runs_to_its_end() {
+    for workload in ["submit", "lifecycle", "watch"] {
+        assert_worked(&bench(Manners::default(), workload).await);
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_live_streams_is_loaded_as_well() {
+    let manners = Manners { never_live: true, ..Manners::default() };
+    for workload in ["lifecycle", "watch"] {
+        assert_worked(&bench(manners, workload).await);
+    }
+}
+
+#[tokio::test]
+async fn cut_streams_are_counted_and_the_load_goes_on() {
+    // Far more cuts than the warm-up can use up.
+    let manners = Manners { streams_cut: 200, ..Manners::default() };
+    let report = bench(manners, "lifecycle").await;
+    assert!(report["operations"].as_u64() > Some(0), "{report}");
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_kind() {
+    let report = bench(Manners { refusals: 60, ..Manners::default() }, "submit").await;
+    assert!(report["operations"].as_u64() > Some(0), "{report}");
+    assert!(report["errors"]["503 unavailable"].as_u64() > Some(0), "{report}");
+}
+
+#[tokio::test]
+async fn a_dead_server_is_an_error_and_not_a_result() {
+    let arguments = ["bench", "submit", "--json", "--clients", "2", "--duration", "200ms"];
+    let arguments = [&arguments[..], &["--warm-up", "100ms"]].concat();
+    let output = axp("http://127.0.0.1:1", &arguments).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["operations"], 0);
+    assert!(report["errors"]["connect"].as_u64() > Some(0), "{report}");
+}
