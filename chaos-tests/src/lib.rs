@@ -1,3 +1,9 @@
 //! Breaks real clusters and checks what clients were told.
+//!
+//! `cluster` starts and torments processes, `nemesis` chooses what breaks, `workload` is what clients
+//! do meanwhile, `oracle` records what they were told, `invariants` say what must hold of that
+//! record, and `runner` puts them together. `powerloss` is a disk that forgets. See docs/chaos.md.
 
+pub mod history;
+pub mod invariants;
 pub mod powerloss;

@@ -1,0 +1,303 @@
+//! What every client was told, and when: the material of all checks.
+//!
+//! Plain values, written as JSON so that a failed run can be looked at and checked again. Times are
+//! microseconds since the run began, taken from one monotonic clock. An answer that never came is
+//! [`Told::Unknown`] and means "may or may not have happened", for ever.
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use axp_proto::hash::stable_hash;
+use axp_proto::log::Status;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The key under which finishers sign their result, so that the log says whose it is.
+pub const MARKER: &str = "chaos_marker";
+
+/// When an operation began and when its answer was there, in microseconds of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub start: u64,
+    pub end: u64,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told<T> {
+    /// It happened.
+    Done(T),
+    /// It did not happen and will not.
+    Refused { status: u16, code: String },
+    /// A timeout, a broken connection or a 5xx: nobody knows.
+    Unknown { why: String },
+}
+
+impl<T> Told<T> {
+    pub fn done(&self) -> Option<&T> {
+        match self {
+            Self::Done(value) => Some(value),
+            Self::Refused { .. } | Self::Unknown { .. } => None,
+        }
+    }
+
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown { .. })
+    }
+
+    /// The status of a refusal.
+    pub fn refusal(&self) -> Option<(u16, &str)> {
+        match self {
+            Self::Refused { status, code } => Some((*status, code)),
+            Self::Done(_) | Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// One attempt to create an intent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Submit {
+    pub span: Span,
+    pub gateway: usize,
+    /// Unique to a body: attempts with one key and one body share it, a mutated body has its own.
+    pub correlation_id: String,
+    pub to_agent: String,
+    pub key: Option<String>,
+    /// Reuses the key of an acknowledged intent with another body on purpose.
+    pub mutated: bool,
+    /// The intent id.
+    pub told: Told<String>,
+}
+
+/// How an intent was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// By its owner.
+    Resolve,
+    /// By the agent that worked on it.
+    Resume,
+}
+
+/// One attempt to end an intent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Finish {
+    pub span: Span,
+    pub gateway: usize,
+    pub intent: String,
+    pub route: Route,
+    pub marker: String,
+    /// The terminal event of the answer.
+    pub told: Told<SeenEvent>,
+}
+
+/// A look at one intent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Read {
+    pub span: Span,
+    pub gateway: usize,
+    pub intent: String,
+    /// The status.
+    pub told: Told<String>,
+}
+
+/// An event as some reader saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenEvent {
+    pub seq: u32,
+    pub event_type: String,
+    pub status: String,
+    /// Who signed the result, for terminal events.
+    pub marker: Option<String>,
+    /// Of the whole event.
+    pub digest: u64,
+}
+
+impl SeenEvent {
+    /// Reads an event object of the public API.
+    pub fn parse(value: &Value) -> Option<Self> {
+        let text = |key: &str| Some(value.get(key)?.as_str()?.to_owned());
+        Some(Self {
+            seq: u32::try_from(value.get("seq")?.as_u64()?).ok()?,
+            event_type: text("event_type")?,
+            status: text("status")?,
+            marker: find_marker(value),
+            // Keys of a `Value` are sorted, so equal objects have equal texts.
+            digest: stable_hash(&[value.to_string().as_bytes()]),
+        })
+    }
+
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        Status::from_wire_name(&self.status).is_some_and(Status::is_terminal)
+    }
+}
+
+/// The marker anywhere in a JSON value: where a result ends up in an event is the server's choice.
+fn find_marker(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(map) => match map.get(MARKER).and_then(Value::as_str) {
+            Some(marker) => Some(marker.to_owned()),
+            None => map.values().find_map(find_marker),
+        },
+        Value::Array(items) => items.iter().find_map(find_marker),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+/// One connection of a watcher.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Watch {
+    pub span: Span,
+    pub gateway: usize,
+    pub intent: String,
+    /// Exclusive.
+    pub since: u32,
+    pub events: Vec<SeenEvent>,
+}
+
+/// One connection of an agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Listen {
+    pub span: Span,
+    pub gateway: usize,
+    pub agent: String,
+    /// Exclusive.
+    pub since: u32,
+    pub deliveries: Vec<Delivery>,
+}
+
+/// A delivery as an agent saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub cursor: u32,
+    pub intent: String,
+    pub correlation_id: String,
+}
+
+/// What one gateway says about one intent after everything healed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FinalRead {
+    pub gateway: usize,
+    pub intent: String,
+    pub told: Told<FinalState>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FinalState {
+    pub status: String,
+    pub correlation_id: String,
+    pub events: Vec<SeenEvent>,
+}
+
+/// Something that was done to the cluster.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FaultRecord {
+    pub at: u64,
+    pub nemesis: String,
+    pub what: String,
+    /// The shard groups that lost their leader by it.
+    pub groups: Vec<u16>,
+}
+
+/// A leader that was seen in place of another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LeaderChange {
+    pub at: u64,
+    pub group: u16,
+    pub term: u64,
+    pub leader: u64,
+}
+
+/// Everything that was recorded in one run.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct History {
+    pub shard_groups: u16,
+    pub submits: Vec<Submit>,
+    pub finishes: Vec<Finish>,
+    pub reads: Vec<Read>,
+    pub watches: Vec<Watch>,
+    pub listens: Vec<Listen>,
+    pub finals: Vec<FinalRead>,
+    pub faults: Vec<FaultRecord>,
+    pub leader_changes: Vec<LeaderChange>,
+}
+
+impl History {
+    /// Acknowledged intents, each with the attempts that were acknowledged with it.
+    #[must_use]
+    pub fn acknowledged(&self) -> BTreeMap<&str, Vec<&Submit>> {
+        let mut intents: BTreeMap<&str, Vec<&Submit>> = BTreeMap::new();
+        for submit in &self.submits {
+            if let Some(id) = submit.told.done() {
+                intents.entry(id).or_default().push(submit);
+            }
+        }
+        intents
+    }
+
+    /// What the gateways say at the end, by intent.
+    #[must_use]
+    pub fn final_states(&self) -> BTreeMap<&str, Vec<(usize, &FinalState)>> {
+        let mut states: BTreeMap<&str, Vec<(usize, &FinalState)>> = BTreeMap::new();
+        for read in &self.finals {
+            if let Some(state) = read.told.done() {
+                states.entry(&read.intent).or_default().push((read.gateway, state));
+            }
+        }
+        states
+    }
+
+    /// Writes one JSON line per record, a file per kind.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save(&self, folder: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        save_lines(folder, "submits", &self.submits)?;
+        save_lines(folder, "finishes", &self.finishes)?;
+        save_lines(folder, "reads", &self.reads)?;
+        save_lines(folder, "watches", &self.watches)?;
+        save_lines(folder, "listens", &self.listens)?;
+        save_lines(folder, "finals", &self.finals)?;
+        save_lines(folder, "faults", &self.faults)?;
+        save_lines(folder, "leader-changes", &self.leader_changes)
+    }
+}
+
+fn save_lines<T: Serialize>(folder: &Path, name: &str, records: &[T]) -> std::io::Result<()> {
+    let mut file = BufWriter::new(File::create(folder.join(format!("{name}.jsonl")))?);
+    for record in records {
+        serde_json::to_writer(&mut file, record)?;
+        file.write_all(b"\n")?;
+    }
+    file.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_read_whole() {
+        let event = json!({
+            "intent_id": "i", "seq": 4, "event_type": "intent.completed", "status": "COMPLETED",
+            "details": {"result": {MARKER: "m-1"}}
+        });
+        let seen = SeenEvent::parse(&event).unwrap();
+        assert_eq!((seen.seq, seen.marker.as_deref()), (4, Some("m-1")));
+        assert!(seen.is_terminal());
+        let mut other = event.clone();
+        other["details"]["extra"] = json!(1);
+        assert_ne!(SeenEvent::parse(&other).unwrap().digest, seen.digest);
+        assert_eq!(SeenEvent::parse(&json!({"seq": 1})), None);
+    }
+}
