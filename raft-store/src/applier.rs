@@ -17,7 +17,12 @@ pub trait Applier: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// When the entry cannot be read or contradicts the state: the replica stops.
-    fn apply(&self, state: &mut Transaction<'_>, index: u64, entry: &Bytes) -> Result<Applied, Error>;
+    fn apply(
+        &self,
+        state: &mut Transaction<'_>,
+        index: u64,
+        entry: &Bytes,
+    ) -> Result<Applied, Error>;
 
     /// Everything up to `index` is visible to readers now. Called in order, after each batch.
     fn committed(&self, index: u64);

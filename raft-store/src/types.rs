@@ -14,12 +14,16 @@ openraft::declare_raft_types!(
 );
 
 /// One group's Raft.
-pub type Raft = openraft::Raft<TypeConfig, crate::StateMachine>;
-pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
-pub type Vote = openraft::alias::VoteOf<TypeConfig>;
-pub type Entry = openraft::alias::EntryOf<TypeConfig>;
-pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
-pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+pub type Raft = openraft::Raft<TypeConfig, crate::state_machine::StateMachine>;
+pub type LogId = openraft::type_config::alias::LogIdOf<TypeConfig>;
+pub type Vote = openraft::type_config::alias::VoteOf<TypeConfig>;
+pub type Entry = openraft::type_config::alias::EntryOf<TypeConfig>;
+pub type StoredMembership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
+pub type Membership = openraft::Membership<u64, ()>;
+pub type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<TypeConfig>;
+
+pub type Snapshot =
+    openraft::type_config::alias::SnapshotOf<TypeConfig, crate::snapshot::SnapshotData>;
 
 /// What a group's log carries: an encoded `axp.log.v1.Entry`, opaque to this crate.
 #[derive(Clone, PartialEq, Eq, Default)]
