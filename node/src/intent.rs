@@ -23,5 +23,6 @@ mod tests;
 
 pub use command::{Command, Expected};
 pub use decide::{Decision, Verdict, decide};
+pub use evolve::{fold, fold_timer};
 pub use rejection::Rejection;
 pub use state::Intent;

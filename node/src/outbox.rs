@@ -1,0 +1,6 @@
+//! Getting stored effects done: the outbox of a led shard, and the road to other shards.
+
+pub mod courier;
+pub mod dispatcher;
+
+pub use courier::{Courier, CourierError};

@@ -1,0 +1,105 @@
+//! `axp.node.v1.Admin`: what operators ask a node.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axp_proto::node::admin_server::Admin;
+use axp_proto::node::{
+    GroupStatus, PeerStatus, ReplicaLag, StatusRequest, StatusResponse, TransferLeaderRequest,
+    TransferLeaderResponse,
+};
+use tonic::{Request, Response, Status};
+
+use crate::raft::{GroupHandle, Groups};
+
+/// The service.
+#[derive(Debug)]
+pub struct AdminRpc {
+    pub groups: Groups,
+    pub storage_engine: String,
+    pub started: Instant,
+    pub ready: Arc<dyn Readiness>,
+}
+
+/// Whether this node may be sent work.
+pub trait Readiness: std::fmt::Debug + Send + Sync + 'static {
+    fn is_ready(&self) -> bool;
+}
+
+#[tonic::async_trait]
+impl Admin for AdminRpc {
+    async fn status(
+        &self,
+        _request: Request<StatusRequest>,
+    ) -> Result<Response<StatusResponse>, Status> {
+        let peers = self.groups.peers();
+        Ok(Response::new(StatusResponse {
+            cluster_id: peers.cluster_id().to_string(),
+            node_id: peers.node_id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            storage_engine: self.storage_engine.clone(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            groups: self.groups.iter().map(group_status).collect(),
+            peers: peers
+                .iter()
+                .map(|peer| PeerStatus {
+                    node_id: peer.id(),
+                    address: peer.address().to_owned(),
+                    reachable: !peer.breaker().is_open(),
+                    round_trip_micros: peer
+                        .breaker()
+                        .round_trip()
+                        .and_then(|time| u64::try_from(time.as_micros()).ok()),
+                })
+                .collect(),
+            ready: self.ready.is_ready(),
+            draining: peers.is_draining(),
+        }))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<TransferLeaderRequest>,
+    ) -> Result<Response<TransferLeaderResponse>, Status> {
+        let request = request.into_inner();
+        let group = axp_proto::ids::GroupId::try_from(request.group).ok();
+        let handle = group
+            .and_then(|group| self.groups.get(group))
+            .ok_or_else(|| Status::not_found("no such group on this node"))?;
+        if !handle.is_leader() {
+            return Err(Status::failed_precondition("this node does not lead the group"));
+        }
+        handle
+            .raft
+            .trigger()
+            .transfer_leader(request.to_node_id)
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        Ok(Response::new(TransferLeaderResponse {}))
+    }
+}
+
+fn group_status(handle: &GroupHandle) -> GroupStatus {
+    let metrics = handle.metrics();
+    let last_log_index = metrics.last_log_index.unwrap_or_default();
+    let index = |id: Option<axp_raft_store::LogId>| id.map_or(0, |id| id.index);
+    let replication = metrics.replication.iter().flatten().map(|(node_id, matched)| {
+        let matched_index = index(*matched);
+        let lag_entries = last_log_index.saturating_sub(matched_index);
+        ReplicaLag { node_id: *node_id, matched_index, lag_entries }
+    });
+    let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+    GroupStatus {
+        group: handle.group.into(),
+        role: format!("{:?}", metrics.state).to_lowercase(),
+        term: metrics.current_term,
+        leader_id: metrics.current_leader.unwrap_or_default(),
+        last_log_index,
+        committed_index: index(metrics.committed),
+        applied_index: index(metrics.last_applied),
+        purged_index: index(metrics.purged),
+        voters: voters.into_iter().collect(),
+        replication: replication.collect(),
+    }
+}

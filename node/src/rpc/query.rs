@@ -1,0 +1,102 @@
+//! Linearizable reads: a read barrier, then the applied state.
+
+use axp_proto::error_code::ErrorCode;
+use axp_proto::ids::IntentId;
+use axp_proto::node::query_request::Query;
+use axp_proto::node::query_response::Outcome;
+use axp_proto::node::{
+    DeliveryList, EventList, IntentList, ListIntents, MailboxBacklog, QueryRequest, QueryResponse,
+    Scope,
+};
+use tonic::Status;
+
+use super::{Context, rejection, view};
+use crate::intent::Rejection;
+use crate::shard::handle::storage;
+use crate::shard::{ExecuteError, Shard};
+
+/// Items that one answer may carry.
+const LIMIT_MAX: usize = 1000;
+
+pub(super) async fn answer(
+    context: &Context,
+    request: QueryRequest,
+) -> Result<QueryResponse, Status> {
+    let shard = context.shard(request.group)?;
+    let scope = request.scope.ok_or_else(|| Status::invalid_argument("no scope"))?;
+    let query =
+        request.query.ok_or_else(|| Status::invalid_argument("no query that this version knows"))?;
+    let outcome = match read(shard, &scope, query).await {
+        Ok(outcome) => outcome,
+        Err(ExecuteError::Rejected(refusal)) => Outcome::Rejection(rejection(&refusal)),
+        Err(ExecuteError::NotLeader) => Outcome::NotLeader(context.not_leader(&shard.raft)),
+        Err(error) => return Err(Status::unavailable(error.to_string())),
+    };
+    Ok(QueryResponse { outcome: Some(outcome) })
+}
+
+async fn read(shard: &Shard, scope: &Scope, query: Query) -> Result<Outcome, ExecuteError> {
+    shard.barrier().await?;
+    match query {
+        Query::GetIntent(get) => {
+            let intent = shard.visible_intent(
+                intent_id(&get.intent_id)?,
+                &scope.org_id,
+                &scope.workspace_id,
+            )?;
+            Ok(Outcome::Intent(view(&intent)))
+        }
+        Query::ListEvents(list) => {
+            let id = intent_id(&list.intent_id)?;
+            shard.visible_intent(id, &scope.org_id, &scope.workspace_id)?;
+            let limit = limit(list.limit);
+            let events = shard.reader().events(id, list.since, limit).map_err(storage)?;
+            Ok(Outcome::Events(EventList { events }))
+        }
+        Query::ListIntents(list) => list_intents(shard, scope, &list),
+        Query::MailboxBacklog(backlog) => mailbox_backlog(shard, scope, &backlog),
+    }
+}
+
+fn list_intents(
+    shard: &Shard,
+    scope: &Scope,
+    list: &ListIntents,
+) -> Result<Outcome, ExecuteError> {
+    let wanted = |summary: &axp_proto::log::IntentSummary| {
+        (list.statuses.is_empty() || list.statuses.contains(&summary.status))
+            && (list.to_agent.is_empty() || list.to_agent == summary.to_agent)
+            && (list.from_agent.is_empty() || list.from_agent == summary.from_agent)
+    };
+    let rows = shard.reader().list(&scope.workspace_id, limit(list.limit), wanted);
+    Ok(Outcome::Intents(IntentList { intents: rows.map_err(storage)? }))
+}
+
+fn mailbox_backlog(
+    shard: &Shard,
+    scope: &Scope,
+    backlog: &MailboxBacklog,
+) -> Result<Outcome, ExecuteError> {
+    let mailbox = backlog.mailbox.clone().unwrap_or_default();
+    if mailbox.workspace_id != scope.workspace_id {
+        return Err(foreign_mailbox());
+    }
+    let entries = shard.reader().deliveries(&mailbox, backlog.since, limit(backlog.limit));
+    Ok(Outcome::Deliveries(DeliveryList { entries: entries.map_err(storage)? }))
+}
+
+pub(super) fn foreign_mailbox() -> ExecuteError {
+    let message = "the mailbox belongs to another workspace";
+    ExecuteError::Rejected(Rejection::new(ErrorCode::InvalidActorScope, message))
+}
+
+pub(super) fn intent_id(bytes: &[u8]) -> Result<IntentId, ExecuteError> {
+    IntentId::from_slice(bytes).map_err(|_| ExecuteError::Rejected(Rejection::not_found()))
+}
+
+fn limit(asked: u32) -> usize {
+    match asked as usize {
+        0 => LIMIT_MAX,
+        limit => limit.min(LIMIT_MAX),
+    }
+}

@@ -1,0 +1,170 @@
+//! `axp.node.v1.Shard`: commands, reads, subscriptions and deliveries from other shards.
+
+use std::sync::Arc;
+
+use axp_proto::error_code::ErrorCode;
+use axp_proto::ids::{GroupId, IntentId};
+use axp_proto::node::execute_request::Command as WireCommand;
+use axp_proto::node::execute_response::Outcome as ExecuteOutcome;
+use axp_proto::node::shard_server::Shard as ShardService;
+use axp_proto::node::{
+    Accepted, DeliverRequest, DeliverResponse, Delivered, ExecuteRequest, ExecuteResponse,
+    QueryRequest, QueryResponse, SubscribeRequest, SubscribeResponse, deliver_response,
+};
+use tokio::sync::oneshot;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
+
+use super::{Context, query, rejection, subscribe, view};
+use crate::actor::mailboxes::{Batch, MailboxesMessage};
+use crate::intent::{Command, Expected, Rejection};
+use crate::shard::{self, ExecuteError, Reply, Shard};
+
+/// The service; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ShardRpc {
+    pub context: Arc<Context>,
+    /// Ends all subscriptions when the node stops.
+    pub stop: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl ShardService for ShardRpc {
+    async fn execute(
+        &self,
+        request: Request<ExecuteRequest>,
+    ) -> Result<Response<ExecuteResponse>, Status> {
+        let request = request.into_inner();
+        let shard = self.context.shard(request.group)?;
+        let strip = matches!(request.command, Some(WireCommand::Submit(_)));
+        let span = tracing::debug_span!(
+            "command",
+            intent.id = tracing::field::Empty,
+            shard.id = request.group,
+            traceparent = %request.traceparent,
+        );
+        let request = translate(request)?;
+        span.record("intent.id", tracing::field::display(request.intent_id));
+        let outcome = match shard.execute(request).instrument(span).await {
+            Ok(reply) => ExecuteOutcome::Accepted(accepted(&reply, strip)),
+            Err(error) => self.refused(shard, error)?,
+        };
+        Ok(Response::new(ExecuteResponse { outcome: Some(outcome) }))
+    }
+
+    async fn query(
+        &self,
+        request: Request<QueryRequest>,
+    ) -> Result<Response<QueryResponse>, Status> {
+        query::answer(&self.context, request.into_inner()).await.map(Response::new)
+    }
+
+    type SubscribeStream = ReceiverStream<Result<SubscribeResponse, Status>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<Streaming<SubscribeRequest>>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let requests = request.into_inner();
+        let responses = subscribe::serve(Arc::clone(&self.context), requests, self.stop.clone());
+        Ok(Response::new(responses))
+    }
+
+    async fn deliver(
+        &self,
+        request: Request<DeliverRequest>,
+    ) -> Result<Response<DeliverResponse>, Status> {
+        let request = request.into_inner();
+        let shard = self.context.shard(request.group)?;
+        let outcome = match deliver(shard, request).await {
+            Ok(last_effect) => deliver_response::Outcome::Delivered(Delivered { last_effect }),
+            Err(ExecuteError::NotLeader) => {
+                deliver_response::Outcome::NotLeader(self.context.not_leader(&shard.raft))
+            }
+            Err(error) => return Err(Status::unavailable(error.to_string())),
+        };
+        Ok(Response::new(DeliverResponse { outcome: Some(outcome) }))
+    }
+}
+
+/// Hands effects to the mailboxes of a shard that is led here.
+pub(crate) async fn deliver(shard: &Shard, request: DeliverRequest) -> Result<u64, ExecuteError> {
+    let leadership = shard.leadership().ok_or(ExecuteError::NotLeader)?;
+    let source = GroupId::try_from(request.source_group).map_err(|_| ExecuteError::Unknown)?;
+    let (reply, taken) = oneshot::channel();
+    let batch = Batch { source, effects: request.effects, reply };
+    let sent = leadership.mailboxes.send_message(MailboxesMessage::Deliver(batch));
+    sent.map_err(|_| ExecuteError::NotLeader)?;
+    taken.await.unwrap_or(Err(ExecuteError::Unknown))
+}
+
+impl ShardRpc {
+    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
+    fn refused(&self, shard: &Shard, error: ExecuteError) -> Result<ExecuteOutcome, Status> {
+        match error {
+            ExecuteError::Rejected(refusal) => Ok(ExecuteOutcome::Rejection(rejection(&refusal))),
+            ExecuteError::NotLeader => {
+                Ok(ExecuteOutcome::NotLeader(self.context.not_leader(&shard.raft)))
+            }
+            ExecuteError::Overloaded => Ok(ExecuteOutcome::Rejection(rejection(&Rejection::new(
+                ErrorCode::Unavailable,
+                "too many commands under way",
+            )))),
+            ExecuteError::Unknown => Err(Status::unavailable("outcome unknown")),
+            ExecuteError::Storage(reason) => Err(Status::unavailable(reason)),
+        }
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "tonic's own error type")]
+fn translate(request: ExecuteRequest) -> Result<shard::Request, Status> {
+    let scope = request.scope.ok_or_else(|| Status::invalid_argument("no scope"))?;
+    let intent_id = IntentId::from_slice(&request.intent_id)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let actor = |given: String| if given.is_empty() { scope.actor.clone() } else { given };
+    let command = match request.command {
+        Some(WireCommand::Submit(submission)) => Command::Submit(Arc::new(submission)),
+        Some(WireCommand::Resolve(resolve)) => Command::Resolve {
+            status: resolve.status(),
+            outcome_json: resolve.outcome_json,
+            reason: resolve.reason,
+            actor: actor(resolve.actor),
+            expected: Expected(resolve.expected_policy_generation),
+        },
+        Some(WireCommand::AgentResult(result)) => Command::AgentResult {
+            failed: result.failed,
+            outcome_json: result.outcome_json,
+            actor: actor(result.actor),
+            expected: Expected(result.expected_policy_generation),
+        },
+        Some(WireCommand::ControlResume(resume)) => Command::ControlResume {
+            reason: resume.reason,
+            actor: actor(resume.actor),
+            expected: Expected(resume.expected_policy_generation),
+        },
+        None => return Err(Status::invalid_argument("no command that this version knows")),
+    };
+    Ok(shard::Request {
+        intent_id,
+        org_id: scope.org_id,
+        workspace_id: scope.workspace_id,
+        command,
+        idempotency: request.idempotency,
+    })
+}
+
+/// What was submitted is not sent back to who has just sent it.
+fn accepted(reply: &Reply, strip_submission: bool) -> Accepted {
+    let mut intent = view(&reply.intent);
+    if strip_submission {
+        intent.submission = None;
+    }
+    Accepted {
+        intent: Some(intent),
+        event: reply.event.clone(),
+        replayed: reply.replayed,
+        stale_policy_generation: reply.stale_policy_generation,
+    }
+}

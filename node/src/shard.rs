@@ -1,0 +1,22 @@
+//! One replica of one shard: what its state machine keeps, and how it is driven.
+//!
+//! ```text
+//! rpc -> Shard::execute -> IntentActor -> decide -> Proposer -> Raft -> ShardApplier (every replica)
+//!                              ^                                            |
+//!                              +------------- outcome ----------------------+
+//!                                         bells: subscribers, outbox, timers <- committed
+//! ```
+
+pub mod admission;
+pub mod apply;
+pub mod bells;
+pub mod handle;
+pub mod keys;
+pub mod leadership;
+pub mod metrics;
+pub mod proposer;
+pub mod read;
+mod tables;
+
+pub use apply::ShardApplier;
+pub use handle::{ExecuteError, Reply, Request, Shard, ShardParts};

@@ -1,0 +1,220 @@
+//! The handle of one shard replica: execute a command, pass a read barrier, read, listen.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axp_proto::ids::{GroupId, IntentId};
+use axp_proto::log::Event;
+use axp_proto::node::IdempotencyKey;
+use axp_raft_store::{Raft, StateReader};
+use openraft::ReadPolicy;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use super::admission::{Admission, Permit};
+use super::apply::ShardApplier;
+use super::bells::Bells;
+use super::leadership::Leadership;
+use super::metrics as names;
+use super::read::ShardReader;
+use crate::clock::Clock;
+use crate::intent::{Command, Intent, Rejection};
+
+/// How long a read barrier may take before the caller is sent elsewhere.
+const BARRIER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a shard replica is made of.
+#[derive(Debug)]
+pub struct ShardParts {
+    pub raft: Raft,
+    pub reader: StateReader,
+    pub applier: Arc<ShardApplier>,
+    pub clock: Clock,
+    pub admission: Arc<Admission>,
+    /// Commands under way in this shard; more are refused.
+    pub commands_max: u32,
+    /// Activated intent actors in this shard; idle ones beyond it are passivated at once.
+    pub actors_max: usize,
+    pub shard_groups: u16,
+}
+
+/// A command for one intent, from somebody who is authenticated.
+#[derive(Debug)]
+pub struct Request {
+    pub intent_id: IntentId,
+    pub org_id: String,
+    pub workspace_id: String,
+    pub command: Command,
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub intent: Intent,
+    /// The last event of the command; absent when it changed nothing.
+    pub event: Option<Event>,
+    /// Answered from the record of an earlier request with the same idempotency key.
+    pub replayed: bool,
+    pub stale_policy_generation: bool,
+}
+
+/// Why there is no reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExecuteError {
+    #[error("rejected: {}", .0.message)]
+    Rejected(Rejection),
+    #[error("not the leader")]
+    NotLeader,
+    /// It may have happened; the same id or key tells.
+    #[error("outcome unknown")]
+    Unknown,
+    /// A bound was reached; nothing happened.
+    #[error("too many commands under way")]
+    Overloaded,
+    #[error("storage failed: {0}")]
+    Storage(String),
+}
+
+/// One replica of one shard.
+#[derive(Debug)]
+pub struct Shard {
+    group: GroupId,
+    pub(crate) raft: Raft,
+    reader: ShardReader,
+    applier: Arc<ShardApplier>,
+    pub(crate) clock: Clock,
+    pub(crate) actors_max: usize,
+    pub(crate) shard_groups: u16,
+    admission: Arc<Admission>,
+    commands: Arc<Semaphore>,
+    leadership: RwLock<Option<Arc<Leadership>>>,
+    /// Counts changes of leadership here: whoever serves a subscription ends it on a change.
+    pub(crate) tenure: watch::Sender<u64>,
+}
+
+impl Shard {
+    #[must_use]
+    pub fn new(parts: ShardParts) -> Arc<Self> {
+        Arc::new(Self {
+            group: parts.applier.group(),
+            raft: parts.raft,
+            reader: ShardReader::new(parts.reader),
+            admission: parts.admission,
+            commands: Arc::new(Semaphore::new(parts.commands_max as usize)),
+            applier: parts.applier,
+            clock: parts.clock,
+            actors_max: parts.actors_max,
+            shard_groups: parts.shard_groups,
+            leadership: RwLock::default(),
+            tenure: watch::Sender::new(0),
+        })
+    }
+
+    #[must_use]
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
+    #[must_use]
+    pub fn reader(&self) -> &ShardReader {
+        &self.reader
+    }
+
+    #[must_use]
+    pub fn bells(&self) -> &Arc<Bells> {
+        self.applier.bells()
+    }
+
+    /// What this replica does as a leader; `None` while it does not lead.
+    #[must_use]
+    pub fn leadership(&self) -> Option<Arc<Leadership>> {
+        self.leadership.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_leadership(&self, leadership: Option<Arc<Leadership>>) {
+        *self.leadership.write().unwrap_or_else(PoisonError::into_inner) = leadership;
+        self.tenure.send_modify(|tenure| *tenure += 1);
+    }
+
+    /// Runs one command through the intent's actor.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`]; only `Unknown` leaves it open whether the command happened.
+    pub async fn execute(&self, request: Request) -> Result<Reply, ExecuteError> {
+        let permit = self.admission.admit(&request.org_id, &self.commands);
+        let permit = permit.ok_or(ExecuteError::Overloaded)?;
+        let outcome = self.execute_admitted(request, Some(permit)).await;
+        let label = match &outcome {
+            Ok(reply) if reply.replayed => "replayed",
+            Ok(_) => "accepted",
+            Err(ExecuteError::Rejected(_)) => "rejected",
+            Err(_) => "failed",
+        };
+        metrics::counter!(names::COMMANDS_TOTAL, "outcome" => label).increment(1);
+        outcome
+    }
+
+    /// As [`Self::execute`] for what the shard asks of itself, such as a due timer, which is
+    /// bounded by its own batch size.
+    pub(crate) async fn execute_admitted(
+        &self,
+        request: Request,
+        permit: Option<Permit>,
+    ) -> Result<Reply, ExecuteError> {
+        let leadership = self.leadership().ok_or(ExecuteError::NotLeader)?;
+        let (reply, outcome) = oneshot::channel();
+        leadership.registry.send(request, permit, reply)?;
+        // The actor is gone without an answer when leadership went: the log knows what happened.
+        outcome.await.unwrap_or(Err(ExecuteError::Unknown))
+    }
+
+    /// Confirms with a majority that this replica leads, and waits until everything acknowledged
+    /// before is applied here. Concurrent barriers share one round (openraft, read index).
+    ///
+    /// # Errors
+    /// `NotLeader` when that cannot be confirmed.
+    pub async fn barrier(&self) -> Result<(), ExecuteError> {
+        let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+        match tokio::time::timeout(BARRIER_TIMEOUT, confirmed).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(ExecuteError::NotLeader),
+        }
+    }
+
+    /// As [`Self::barrier`], but content with the leader's lease while it lasts: no round over the
+    /// network. Assumes that no node's monotonic clock runs off by a whole election timeout within
+    /// one. For streams, which open all the time and are followed by live events anyway.
+    ///
+    /// # Errors
+    /// `NotLeader`, as [`Self::barrier`].
+    pub async fn lease_barrier(&self) -> Result<(), ExecuteError> {
+        let confirmed = self.raft.ensure_linearizable(ReadPolicy::LeaseRead);
+        match tokio::time::timeout(BARRIER_TIMEOUT, confirmed).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => self.barrier().await,
+        }
+    }
+
+    /// An intent that this scope may see.
+    ///
+    /// # Errors
+    /// `Rejected` with `not_found`, or `Storage`.
+    pub fn visible_intent(
+        &self,
+        id: IntentId,
+        org_id: &str,
+        workspace_id: &str,
+    ) -> Result<Intent, ExecuteError> {
+        let intent = self.reader.intent(id).map_err(storage)?;
+        intent
+            .filter(|intent| intent.is_visible_to(org_id, workspace_id))
+            .ok_or_else(|| ExecuteError::Rejected(Rejection::not_found()))
+    }
+}
+
+/// A failed read: the replica's storage is broken or damaged.
+#[expect(clippy::needless_pass_by_value, reason = "used as a function of map_err")]
+pub(crate) fn storage(error: axp_raft_store::Error) -> ExecuteError {
+    tracing::error!(error = %error.chain(), "a read of the state failed");
+    ExecuteError::Storage(error.chain())
+}

@@ -1,0 +1,166 @@
+//! The key spaces of a shard's state: one tag byte each, big-endian numbers so that order is kept.
+//!
+//! Part of the on-disk contract: a tag is never reused for something else.
+
+use axp_proto::ids::{GroupId, IntentId};
+use axp_proto::log::{MailboxKey, TimerKind};
+
+/// Mutable part of an intent -> `IntentState`.
+pub fn intent(id: IntentId) -> Vec<u8> {
+    tagged(b'i', &[id.as_bytes()])
+}
+
+/// Immutable part of an intent -> `Submission`.
+pub fn submission(id: IntentId) -> Vec<u8> {
+    tagged(b's', &[id.as_bytes()])
+}
+
+/// All events of an intent, by append.
+pub fn events(id: IntentId) -> Vec<u8> {
+    tagged(b'e', &[id.as_bytes()])
+}
+
+/// The events of one append, under its last seq -> `EventChunk`. Under the last and not the first,
+/// so that a scan that starts at `since + 1` meets the chunk which contains it.
+pub fn event_chunk(id: IntentId, last_seq: u32) -> Vec<u8> {
+    tagged(b'e', &[id.as_bytes(), &last_seq.to_be_bytes()])
+}
+
+/// The list of a workspace's intents, newest first -> `IntentSummary`.
+pub fn list(workspace_id: &str) -> Vec<u8> {
+    tagged(b'l', &[workspace_id.as_bytes(), &[0]])
+}
+
+pub fn list_row(workspace_id: &str, id: IntentId) -> Vec<u8> {
+    let newest_first = id.as_bytes().map(|byte| !byte);
+    tagged(b'l', &[workspace_id.as_bytes(), &[0], &newest_first])
+}
+
+/// The intent id at the end of a list key.
+pub fn list_row_id(key: &[u8]) -> Option<IntentId> {
+    let inverted = key.last_chunk::<16>()?;
+    IntentId::from_slice(&inverted.map(|byte| !byte)).ok()
+}
+
+/// Effects for one target group in order -> `Effect`.
+pub fn outbox(target: GroupId) -> Vec<u8> {
+    tagged(b'o', &[&target.0.to_be_bytes()])
+}
+
+pub fn outbox_row(target: GroupId, number: u64) -> Vec<u8> {
+    tagged(b'o', &[&target.0.to_be_bytes(), &number.to_be_bytes()])
+}
+
+/// Number of the last effect for a target -> u64.
+pub fn outbox_last(target: GroupId) -> Vec<u8> {
+    tagged(b'n', &[&target.0.to_be_bytes()])
+}
+
+/// Number of the last effect that the target has taken -> u64.
+pub fn outbox_done(target: GroupId) -> Vec<u8> {
+    tagged(b'd', &[&target.0.to_be_bytes()])
+}
+
+/// Timers by due time, all of them.
+pub const TIMERS: &[u8] = b"t";
+
+pub fn timer(due_at_ms: i64, id: IntentId, kind: TimerKind) -> Vec<u8> {
+    let kind = kind as i32;
+    tagged(b't', &[&due_at_ms.to_be_bytes(), id.as_bytes(), &kind.to_be_bytes()])
+}
+
+/// Due time, intent and kind of a timer key.
+pub fn parse_timer(key: &[u8]) -> Option<(i64, IntentId, TimerKind)> {
+    let (due, rest) = key.strip_prefix(TIMERS)?.split_first_chunk::<8>()?;
+    let (id, kind) = rest.split_first_chunk::<16>()?;
+    let kind = TimerKind::try_from(i32::from_be_bytes(kind.try_into().ok()?)).ok()?;
+    Some((i64::from_be_bytes(*due), IntentId::from_slice(id).ok()?, kind))
+}
+
+/// Idempotency keys -> `IdempotencyRecord`.
+pub fn idempotency(key_hash: &[u8]) -> Vec<u8> {
+    tagged(b'k', &[key_hash])
+}
+
+/// Idempotency keys by the time they may be forgotten.
+pub const FORGETTING: &[u8] = b"x";
+
+pub fn forgetting(forget_at_ms: i64, key_hash: &[u8]) -> Vec<u8> {
+    tagged(b'x', &[&forget_at_ms.to_be_bytes(), key_hash])
+}
+
+/// Time and key hash of a forgetting key.
+pub fn parse_forgetting(key: &[u8]) -> Option<(i64, &[u8])> {
+    let (at, hash) = key.strip_prefix(FORGETTING)?.split_first_chunk::<8>()?;
+    Some((i64::from_be_bytes(*at), hash))
+}
+
+/// Deliveries of a mailbox by cursor -> `Delivery`.
+pub fn mailbox(key: &MailboxKey) -> Vec<u8> {
+    mailbox_key(b'm', key, &[])
+}
+
+pub fn mailbox_row(key: &MailboxKey, cursor: u32) -> Vec<u8> {
+    mailbox_key(b'm', key, &cursor.to_be_bytes())
+}
+
+/// The cursor at the end of a mailbox key.
+pub fn mailbox_row_cursor(key: &[u8]) -> Option<u32> {
+    key.last_chunk::<4>().map(|cursor| u32::from_be_bytes(*cursor))
+}
+
+/// Last cursor that a mailbox gave out -> u32.
+pub fn mailbox_head(key: &MailboxKey) -> Vec<u8> {
+    mailbox_key(b'h', key, &[])
+}
+
+/// Where an intent lies in a mailbox -> u32.
+pub fn mailbox_place(key: &MailboxKey, intent_id: &[u8]) -> Vec<u8> {
+    mailbox_key(b'p', key, intent_id)
+}
+
+/// Last effect that was taken from a source group -> u64.
+pub fn taken(source: GroupId) -> Vec<u8> {
+    tagged(b'w', &[&source.0.to_be_bytes()])
+}
+
+/// Steps of this shard's mailboxes -> u64.
+pub const MAILBOX_STEP: &[u8] = b"q";
+
+fn mailbox_key(tag: u8, key: &MailboxKey, rest: &[u8]) -> Vec<u8> {
+    tagged(tag, &[key.workspace_id.as_bytes(), &[0], key.address.as_bytes(), &[0], rest])
+}
+
+fn tagged(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(tag);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use axp_proto::ids::Slot;
+
+    use super::*;
+
+    fn id(ms: u64) -> IntentId {
+        IntentId::new(ms, Slot::new(1).unwrap(), 5)
+    }
+
+    #[test]
+    fn lists_run_from_new_to_old() {
+        let (old, new) = (list_row("w", id(1)), list_row("w", id(2)));
+        assert!(new < old);
+        assert_eq!(list_row_id(&new), Some(id(2)));
+        assert!(!list_row("ws", id(1)).starts_with(&list("w")));
+    }
+
+    #[test]
+    fn timers_run_by_due_time() {
+        let key = timer(7, id(3), TimerKind::Deadline);
+        assert_eq!(parse_timer(&key), Some((7, id(3), TimerKind::Deadline)));
+        assert!(timer(6, id(9), TimerKind::Deadline) < key);
+        assert_eq!(parse_forgetting(&forgetting(5, b"hash")), Some((5, &b"hash"[..])));
+    }
+}

@@ -1,0 +1,22 @@
+//! Names of the metrics of shards and their actors. Labels stay bounded: a shard, never an intent.
+
+/// Appends that one Raft entry carried.
+pub const ENTRY_APPENDS: &str = "axp_shard_entry_appends";
+/// Commands that were admitted and are under way, by shard.
+pub const COMMANDS_IN_FLIGHT: &str = "axp_shard_commands_in_flight";
+/// Commands that were refused since a bound was reached.
+pub const COMMANDS_REFUSED_TOTAL: &str = "axp_shard_commands_refused_total";
+/// Commands by what became of them.
+pub const COMMANDS_TOTAL: &str = "axp_shard_commands_total";
+/// Appends that somebody else was faster than.
+pub const STALE_APPENDS_TOTAL: &str = "axp_shard_stale_appends_total";
+/// Intent actors that are activated, by shard.
+pub const ACTORS: &str = "axp_actor_intents_active";
+/// Effects that wait in the outbox, by shard.
+pub const OUTBOX_PENDING: &str = "axp_outbox_pending_effects";
+/// Attempts to hand a batch of effects to another shard, by outcome.
+pub const OUTBOX_BATCHES_TOTAL: &str = "axp_outbox_batches_total";
+/// How late a timer fired.
+pub const TIMER_LATENESS_SECONDS: &str = "axp_timer_lateness_seconds";
+/// Subscriptions that are open on this node.
+pub const SUBSCRIPTIONS: &str = "axp_subscriptions_open";
