@@ -111,7 +111,7 @@ class EachRendering(unittest.TestCase):
         self.assertEqual(
             node["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][:2], ["/usr/local/bin/axp-node", "prestop"]
         )
-        self.assertGreater(node["terminationGracePeriodSeconds"] * 1000, self.drain(objects, "node", "node"))
+        self.assertGreater(node["terminationGracePeriodSeconds"] * 1000, 2 * self.drain(objects, "node", "node"))
         gateway = chart.one(objects, "Deployment")["spec"]["template"]["spec"]
         sleep = gateway["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
         self.assertGreater(

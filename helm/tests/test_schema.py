@@ -35,6 +35,21 @@ class Accepted(unittest.TestCase):
                     with self.subTest(version=version, values=arguments, kind=item["kind"], name=item["metadata"]["name"]):
                         kubernetes_validate.validate(item, version, strict=True)
 
+    def test_notes_warn_of_what_is_risky(self):
+        plain = self.notes()
+        self.assertIn("nobody can use it", plain)
+        self.assertNotIn("no replica", plain)
+        single = self.notes("--set", "node.replicas=1,node.bootstrapSize=1,seed.existingSecret=s")
+        self.assertIn("no replica", single)
+        self.assertNotIn("nobody can use it", single)
+
+    def notes(self, *arguments: str) -> str:
+        result = subprocess.run(
+            [chart.HELM, "install", "test", str(chart.CHART), "--dry-run=client", *arguments],
+            capture_output=True, text=True, timeout=60, check=True,
+        )
+        return result.stdout.split("NOTES:", 1)[1]
+
     def test_names_are_unique(self):
         for path in chart.VALUES:
             names = [(item["kind"], item["metadata"]["name"]) for item in chart.with_file(path)]
@@ -75,8 +90,8 @@ REFUSED_BY_VALIDATION = [
     ("gateway.ports.grpc=8100", "every port needs its own"),
     ("gateway.autoscaling.enabled=true,gateway.autoscaling.minReplicas=20", "minReplicas is above"),
     ("gateway.autoscaling.enabled=true,gateway.resources.requests.cpu=null", "needs gateway.resources.requests.cpu"),
-    ("node.terminationGracePeriodSeconds=15", "10 seconds above"),
-    ("config.node.node.drain-timeout-ms=55000", "10 seconds above"),
+    ("node.terminationGracePeriodSeconds=29", "10 seconds above twice"),
+    ("config.node.node.drain-timeout-ms=26000", "10 seconds above twice"),
     ("gateway.preStopSleepSeconds=50", "open requests are cut"),
     ("config.gateway.server.drain-timeout-ms=55000", "open requests are cut"),
     ("config.node.raft.heartbeat-interval-ms={null}", "no value that TOML can hold"),

@@ -71,6 +71,13 @@ app.kubernetes.io/component: {{ .component }}
 {{ include "axp.node.fullname" .root }}-{{ .id }}.{{ include "axp.node.headless" .root }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}
 {{- end }}
 
+{{/* The node API of every founder, as `axp cluster status --nodes` takes it. */}}
+{{- define "axp.node.apis" -}}
+{{- range $index := until (int .Values.node.bootstrapSize) -}}
+{{- if $index }},{{ end }}{{ include "axp.node.host" (dict "root" $ "id" (add1 $index)) }}:{{ $.Values.node.ports.api }}
+{{- end -}}
+{{- end }}
+
 {{- define "axp.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: {{ .Values.podSecurity.runAsUser }}
