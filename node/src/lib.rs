@@ -1,4 +1,12 @@
-//! One node of a cluster.
+//! One node of a cluster: replicas of Raft groups, and what runs where a group is led.
+//!
+//! `Node::start` puts the parts together, so that tests run a node, or several, in one process;
+//! `main` only calls it. Nothing here is process-wide but the metrics recorder.
+//!
+//! ```text
+//! store ── identity ── founding ── groups ── begin ── services
+//!              └─ Raft port (hello) ──┴─ (everything else)
+//! ```
 
 pub mod actor;
 pub mod admin;
@@ -8,6 +16,7 @@ pub mod config;
 pub mod control;
 pub mod intent;
 pub mod metrics;
+pub mod node;
 pub mod outbox;
 pub mod raft;
 pub mod rpc;
@@ -17,3 +26,5 @@ pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
 pub mod timer;
+
+pub use node::{Listeners, Node, NodeHandle};

@@ -1,0 +1,227 @@
+//! Starts the parts of a node in order, and stops them in the reverse order.
+
+mod handle;
+mod listeners;
+mod services;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axp_raft_store::{EngineKind, Store, StoreConfig};
+use tokio::sync::watch;
+
+use crate::admin::{self, Probes, Watchdog};
+use crate::cluster::begin::{self, Readiness};
+use crate::cluster::drain::Drain;
+use crate::cluster::identity::{self, Identity};
+use crate::cluster::{MalformedFounding, Members, founding, leadership};
+use crate::config::{self, Config, Engine, PeerConfig};
+use crate::raft::groups::{self, Groups};
+use crate::raft::link::Links;
+use crate::raft::peer::{AddressError, Peers};
+use crate::raft::server::{Service, Started};
+use crate::shutdown::{Fatal, Tasks};
+
+pub use handle::NodeHandle;
+pub use listeners::{Addresses, Listeners};
+pub use services::{Context, Services};
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error("{key} = {address:?} cannot be listened on")]
+    Listen { key: &'static str, address: String, source: std::io::Error },
+    #[error("the store cannot be opened")]
+    Store(#[from] axp_raft_store::Error),
+    #[error("opening the store was interrupted")]
+    Interrupted,
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    #[error(transparent)]
+    Founding(#[from] founding::Error),
+    #[error(transparent)]
+    MalformedFounding(#[from] MalformedFounding),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error(transparent)]
+    Groups(#[from] groups::Error),
+    #[error("the node failed while it started: {0}")]
+    Failed(String),
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Node;
+
+impl Node {
+    /// Starts a node and returns once it serves. It may wait for as long as it takes its peers to
+    /// found the cluster with it; it is ready for traffic later, when its groups have caught up.
+    ///
+    /// # Errors
+    /// When the configuration, the disk or the cluster does not let it in.
+    pub async fn start(config: Config) -> Result<NodeHandle, Error> {
+        let listeners = Listeners::bind(&config.node).await?;
+        let services = Arc::new(services::NodeServices::default());
+        Self::start_with(config, listeners, services, Links::default()).await
+    }
+
+    /// The same over sockets that the caller bound, with services and links of the caller's
+    /// choice.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_with(
+        config: Config,
+        listeners: Listeners,
+        services: Arc<dyn Services>,
+        links: Links,
+    ) -> Result<NodeHandle, Error> {
+        config.validate()?;
+        let tasks = Tasks::new(Fatal::default());
+        let result = Box::pin(start(config, listeners, services, links, &tasks)).await;
+        if result.is_err() {
+            // What was started already must let go of the sockets and the store.
+            tasks.stop(STOP_DEADLINE).await;
+        }
+        result
+    }
+}
+
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+async fn start(
+    config: Config,
+    listeners: Listeners,
+    services: Arc<dyn Services>,
+    links: Links,
+    tasks: &Tasks,
+) -> Result<NodeHandle, Error> {
+    let addresses = listeners.addresses()?;
+    let own = own_address(&config, &addresses);
+    let (started, startup) = watch::channel(false);
+    let readiness = Readiness::default();
+    let drain = Drain::new(config.node.drain_timeout());
+    let watchdog = Arc::new(Watchdog::default());
+    let probes = Probes {
+        started: startup,
+        readiness: readiness.clone(),
+        drain: drain.clone(),
+        watchdog: Arc::clone(&watchdog),
+    };
+    tasks.spawn("admin port", serve_admin(listeners.admin, probes, tasks.clone()));
+
+    let store = open_store(&config).await?;
+    tasks.spawn("store failure", watch_store(store.failed(), tasks.fatal().clone()));
+    watchdog.start(&store, tasks);
+
+    let identity = Arc::new(Identity::load(&store, config.node.id, &config.cluster).await?);
+    let service =
+        Service::new(Arc::clone(&identity) as _, own.id, tasks.stopping(), tasks.fatal().clone());
+    tasks.spawn("raft port", serve_raft(service.clone(), listeners.raft, tasks.clone()));
+
+    // A node that waits for its peers has started: probes must not kill it for their absence.
+    started.send_replace(identity.founding().is_none());
+    let founding = founding::settle(&identity, &config.cluster, &own).await?;
+    let members = Members::new(&founding, &config.cluster, &own)?;
+    let peers = connect(&members, &config, &links, tasks)?;
+
+    let appliers = services.appliers(&members);
+    let groups = Groups::start(&config.raft, &store, &peers, members.groups(), &*appliers).await?;
+    service.set_started(Started {
+        peers: peers.clone(),
+        groups: groups.rafts(),
+        store: Arc::clone(&store),
+        snapshot_stall_timeout: config.raft.snapshot_stall_timeout(),
+    });
+    started.send_replace(true);
+    drain.set_groups(groups.clone());
+    groups.look_after(&config.raft, tasks);
+    begin::begin(&groups, &members, &config.raft).await?;
+    tasks.spawn("readiness", readiness.clone().latch(groups.clone()));
+    if let Some(interval) = config.raft.rebalance_interval() {
+        let rebalancer = leadership::rebalance(groups.clone(), members.clone(), interval);
+        tasks.spawn("rebalancer", rebalancer);
+    }
+
+    let context = Context {
+        config: Arc::new(config),
+        members,
+        groups,
+        readiness,
+        drain,
+        tasks: tasks.clone(),
+    };
+    services.start(&context, listeners.api);
+    Ok(NodeHandle::new(context, services, store, addresses))
+}
+
+fn connect(
+    members: &Members,
+    config: &Config,
+    links: &Links,
+    tasks: &Tasks,
+) -> Result<Peers, AddressError> {
+    let addresses = members.iter().map(|member| (member.id, member.raft_address.as_str()));
+    let peers = Peers::new(members.cluster_id(), members.own_id(), addresses, &config.raft, links)?;
+    peers.start_pinging(config.raft.ping_interval(), tasks);
+    Ok(peers)
+}
+
+/// How others reach this node: as configured for it, or as listed for all, or where it listens.
+fn own_address(config: &Config, bound: &Addresses) -> PeerConfig {
+    let listed = config.cluster.peer(config.node.id);
+    let choose = |configured: &String, listed: Option<&String>, bound: String| {
+        if configured.is_empty() { listed.cloned().unwrap_or(bound) } else { configured.clone() }
+    };
+    PeerConfig {
+        id: config.node.id,
+        raft_address: choose(
+            &config.node.advertise_raft,
+            listed.map(|peer| &peer.raft_address),
+            bound.raft.to_string(),
+        ),
+        api_address: choose(
+            &config.node.advertise_api,
+            listed.map(|peer| &peer.api_address),
+            bound.api.to_string(),
+        ),
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Arc<Store>, Error> {
+    let store = StoreConfig {
+        engine: match config.storage.engine {
+            Engine::Fjall => EngineKind::Fjall,
+            Engine::Sled => EngineKind::Sled,
+        },
+        linger: Duration::from_millis(config.storage.sync_linger_ms),
+        cache_bytes: config.storage.cache_bytes,
+        ..StoreConfig::new(&config.node.data_dir)
+    };
+    let open = tokio::task::spawn_blocking(move || Store::open(&store));
+    Ok(open.await.map_err(|_| Error::Interrupted)??)
+}
+
+/// Ends the node when a write or a sync has failed.
+async fn watch_store(mut failed: watch::Receiver<Option<String>>, fatal: Fatal) {
+    if let Ok(reason) = failed.wait_for(Option::is_some).await {
+        fatal.report(format!("storage failed: {}", reason.as_deref().unwrap_or_default()));
+        return;
+    }
+    // The store is gone, so there is nothing left to fail.
+    std::future::pending::<()>().await;
+}
+
+async fn serve_admin(listener: tokio::net::TcpListener, probes: Probes, tasks: Tasks) {
+    if let Err(error) = admin::serve(listener, probes, tasks.stopping()).await {
+        tasks.fatal().report(format!("the admin port failed: {error}"));
+    }
+}
+
+async fn serve_raft(service: Service, listener: tokio::net::TcpListener, tasks: Tasks) {
+    if let Err(error) = service.serve(listener).await {
+        tasks.fatal().report(format!("the raft port failed: {error}"));
+    }
+}

@@ -1,0 +1,272 @@
+//! One group's calls to one peer, as openraft makes them.
+//!
+//! Every call ends: appends by our own deadline (openraft sets none, and its hint is too short for
+//! a disk that stalls), heartbeats and votes by openraft's. A dead peer is `Unreachable`, so that
+//! openraft backs off. While the breaker is open, appends, heartbeats and snapshots are not sent;
+//! votes are, since an election is what repairs a one-way cut.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axp_proto::ids::GroupId;
+use axp_proto::raft::raft_client::RaftClient;
+use axp_raft_store::{SnapshotData, TypeConfig, Vote};
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{OptionalSend, RPCTypes};
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+use super::peer::{Peer, Peers};
+use super::{BATCH_BYTES_MAX, snapshot, wire};
+use crate::config::RaftConfig;
+use crate::metrics as names;
+
+/// Waits after `Unreachable`; a peer that answers pings again ends the wait early (`groups`).
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// Makes the clients of one group.
+#[derive(Debug, Clone)]
+pub(super) struct NetworkFactory {
+    group: GroupId,
+    peers: Peers,
+    append_timeout: Duration,
+    snapshot_stall_timeout: Duration,
+}
+
+impl NetworkFactory {
+    pub(super) fn new(group: GroupId, peers: Peers, config: &RaftConfig) -> Self {
+        Self {
+            group,
+            peers,
+            append_timeout: config.append_timeout(),
+            snapshot_stall_timeout: config.snapshot_stall_timeout(),
+        }
+    }
+
+    fn client(&self, target: u64, lane: Lane) -> GroupNetwork {
+        let peer = self.peers.get(target).cloned();
+        GroupNetwork { factory: self.clone(), target, peer, lane }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for NetworkFactory {
+    type Network = GroupNetwork;
+
+    async fn new_client(&mut self, target: u64, _node: &()) -> GroupNetwork {
+        self.client(target, Lane::Append)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, _node: &()) -> GroupNetwork {
+        self.client(target, Lane::Heartbeat)
+    }
+
+    async fn new_snapshot_client(&mut self, target: u64, _node: &()) -> GroupNetwork {
+        self.client(target, Lane::Append)
+    }
+}
+
+/// What this client's appends are: each kind has a connection and a deadline of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Heartbeat,
+    Append,
+}
+
+/// A client of one group for one peer.
+#[derive(Debug)]
+pub(super) struct GroupNetwork {
+    factory: NetworkFactory,
+    target: u64,
+    /// `None`: Raft's membership names a node that the configuration does not.
+    peer: Option<Arc<Peer>>,
+    lane: Lane,
+}
+
+type RpcError = RPCError<TypeConfig>;
+
+impl GroupNetwork {
+    fn peer(&self) -> Result<&Arc<Peer>, Unreachable<TypeConfig>> {
+        self.peer
+            .as_ref()
+            .ok_or_else(|| Unreachable::from_string(format!("no address of node {}", self.target)))
+    }
+
+    /// The peer, unless it answers no pings.
+    fn reachable_peer(&self, call: &'static str) -> Result<&Arc<Peer>, Unreachable<TypeConfig>> {
+        let peer = self.peer()?;
+        if peer.breaker().is_open() {
+            self.count_failure(call, "breaker");
+            return Err(Unreachable::from_string(format!("node {} answers no pings", self.target)));
+        }
+        Ok(peer)
+    }
+
+    fn wire_target(&self) -> axp_proto::raft::Target {
+        wire::target(self.factory.peers.cluster_id(), self.factory.group, self.target)
+    }
+
+    /// One request and its answer, within the deadline.
+    async fn call<T, F>(
+        &self,
+        call: Call,
+        deadline: Duration,
+        send: impl FnOnce(RaftClient<Channel>) -> F,
+    ) -> Result<T, RpcError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let peer = self.peer()?;
+        let client = match call.lane {
+            Lane::Heartbeat => peer.control.clone(),
+            Lane::Append => peer.appends.clone(),
+        };
+        let exchange = async {
+            peer.links.request(self.target).await;
+            let answer = send(client).await;
+            peer.links.answer(self.target).await;
+            answer
+        };
+        match tokio::time::timeout(deadline, exchange).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => {
+                self.count_failure(call.name, "refused");
+                let detail = format!("{} by node {}: {status}", call.name, self.target);
+                Err(Unreachable::from_string(detail).into())
+            }
+            Err(_) => {
+                self.count_failure(call.name, "deadline");
+                Err(RPCError::Timeout(Timeout {
+                    action: call.kind,
+                    id: self.factory.peers.node_id(),
+                    target: self.target,
+                    timeout: deadline,
+                }))
+            }
+        }
+    }
+
+    fn count_failure(&self, call: &'static str, reason: &'static str) {
+        let peer = self.target.to_string();
+        metrics::counter!(names::RAFT_CALLS_FAILED, "peer" => peer, "call" => call, "reason" => reason)
+            .increment(1);
+    }
+}
+
+/// What is called, by which connection.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    name: &'static str,
+    kind: RPCTypes,
+    lane: Lane,
+}
+
+impl Call {
+    const VOTE: Self = Self { name: "vote", kind: RPCTypes::Vote, lane: Lane::Heartbeat };
+    const PRE_VOTE: Self = Self { name: "pre-vote", ..Self::VOTE };
+    const TRANSFER: Self =
+        Self { name: "transfer-leader", kind: RPCTypes::TransferLeader, lane: Lane::Heartbeat };
+
+    fn append(lane: Lane) -> Self {
+        let name = match lane {
+            Lane::Heartbeat => "heartbeat",
+            Lane::Append => "append",
+        };
+        Self { name, kind: RPCTypes::AppendEntries, lane }
+    }
+}
+
+/// An answer that makes no sense: the peer runs something else, so there is no hurry to retry.
+fn malformed(error: &wire::Error) -> RpcError {
+    Unreachable::new(error).into()
+}
+
+impl RaftNetworkV2<TypeConfig> for GroupNetwork {
+    type SnapshotData = SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        let call = Call::append(self.lane);
+        self.reachable_peer(call.name)?;
+        let deadline = match self.lane {
+            Lane::Heartbeat => option.hard_ttl(),
+            Lane::Append => self.factory.append_timeout,
+        };
+        let (message, cut_after) =
+            wire::append_request(self.wire_target(), &request, BATCH_BYTES_MAX);
+        drop(request);
+        let answer = self
+            .call(call, deadline, |mut client| async move { client.append(message).await })
+            .await?;
+        wire::append_answer_from(answer, cut_after).map_err(|error| malformed(&error))
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        let message = wire::vote_request(self.wire_target(), &request);
+        let send = |mut client: RaftClient<Channel>| async move { client.vote(message).await };
+        let answer = self.call(Call::VOTE, option.hard_ttl(), send).await?;
+        wire::vote_answer_from(answer).map_err(|error| malformed(&error))
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        let message = wire::vote_request(self.wire_target(), &request);
+        let send = |mut client: RaftClient<Channel>| async move { client.pre_vote(message).await };
+        let answer = self.call(Call::PRE_VOTE, option.hard_ttl(), send).await?;
+        wire::vote_answer_from(answer).map_err(|error| malformed(&error))
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: snapshot::Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let peer = self.reachable_peer("snapshot")?;
+        let transfer = snapshot::Transfer {
+            peer,
+            target: self.wire_target(),
+            stall_timeout: self.factory.snapshot_stall_timeout,
+            from_node: self.factory.peers.node_id(),
+        };
+        let result = transfer.run(&vote, snapshot, cancel).await;
+        if result.is_err() {
+            self.count_failure("snapshot", "failed");
+        }
+        result
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
+        let message = wire::transfer_request(self.wire_target(), &request);
+        let send =
+            |mut client: RaftClient<Channel>| async move { client.transfer_leader(message).await };
+        let answer = self.call(Call::TRANSFER, option.hard_ttl(), send).await?;
+        wire::transfer_answer_from(&answer).map_err(|error| malformed(&error))
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        let doubled = |wait: &Duration| Some((*wait * 2).min(BACKOFF_MAX));
+        Some(Backoff::new(std::iter::successors(Some(BACKOFF_FIRST), doubled)))
+    }
+}
