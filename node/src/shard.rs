@@ -17,6 +17,8 @@ pub mod metrics;
 pub mod proposer;
 pub mod read;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use apply::ShardApplier;
 pub use handle::{ExecuteError, Reply, Request, Shard, ShardParts};

@@ -96,7 +96,7 @@ fn group_status(handle: &GroupHandle) -> GroupStatus {
         term: metrics.current_term,
         leader_id: metrics.current_leader.unwrap_or_default(),
         last_log_index,
-        committed_index: index(metrics.committed),
+        committed_index: index(metrics.local_committed),
         applied_index: index(metrics.last_applied),
         purged_index: index(metrics.purged),
         voters: voters.into_iter().collect(),
