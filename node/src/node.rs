@@ -63,12 +63,19 @@ impl Node {
     /// When the configuration, the disk or the cluster does not let it in.
     pub async fn start(config: Config) -> Result<NodeHandle, Error> {
         let listeners = Listeners::bind(&config.node).await?;
+        Self::start_on(config, listeners).await
+    }
+
+    /// The same over sockets that the caller bound: their ports are known before the node starts.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_on(config: Config, listeners: Listeners) -> Result<NodeHandle, Error> {
         let services = Arc::new(services::NodeServices::default());
         Self::start_with(config, listeners, services, Links::default()).await
     }
 
-    /// The same over sockets that the caller bound, with services and links of the caller's
-    /// choice.
+    /// The same with services and links of the caller's choice.
     ///
     /// # Errors
     /// As `start`.
