@@ -4,6 +4,15 @@
 //! do meanwhile, `oracle` records what they were told, `invariants` say what must hold of that
 //! record, and `runner` puts them together. `powerloss` is a disk that forgets. See docs/chaos.md.
 
+pub mod availability;
+pub mod client;
+pub mod cluster;
 pub mod history;
+pub mod http;
 pub mod invariants;
+pub mod nemesis;
+pub mod oracle;
 pub mod powerloss;
+pub mod report;
+pub mod runner;
+pub mod workload;

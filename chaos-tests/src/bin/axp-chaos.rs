@@ -1,0 +1,124 @@
+//! `axp-chaos run`: breaks a real cluster under load and says whether the promises held.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axp_chaos_tests::cluster::Binaries;
+use axp_chaos_tests::nemesis::Kind;
+use axp_chaos_tests::runner::{self, Plan};
+use clap::{Args, Parser, Subcommand};
+
+/// Breaks a real cluster under load and checks what clients were told.
+#[derive(Debug, Parser)]
+#[command(name = "axp-chaos", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One run: three nodes, two gateways, load, faults, healing, checks. Exits 1 on a violation.
+    Run(RunArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// What breaks: kill-leader, kill-all, pause; several with commas, chosen from at random.
+    #[arg(long, default_value = "kill-leader", value_delimiter = ',')]
+    nemesis: Vec<Kind>,
+    /// How long things are broken, e.g. 120s.
+    #[arg(long, default_value = "120s", env = "CHAOS_DURATION", value_parser = parse_duration)]
+    duration: Duration,
+    /// Submits begun per second.
+    #[arg(long, default_value_t = 200)]
+    rate: u32,
+    /// Agents that do the work.
+    #[arg(long, default_value_t = 16)]
+    agents: usize,
+    /// The run's name; chosen and printed when absent.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Fewer faults than this are a failure.
+    #[arg(long, default_value_t = 1)]
+    kills_min: usize,
+    /// Fewer acknowledged intents than this are a failure.
+    #[arg(long, default_value_t = 100)]
+    acknowledged_min: usize,
+    /// Storage engine of the nodes.
+    #[arg(long, default_value = "fjall")]
+    engine: String,
+    /// Where configurations, logs and the record go. Default: a temporary folder, removed when
+    /// everything held.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("{text} is not a duration"))?;
+    match unit {
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number * 60)),
+        "h" => Ok(Duration::from_secs(number * 3600)),
+        _ => Err(format!("{unit} is none of s, m, h")),
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let Command::Run(args) = Cli::parse().command;
+    // Children die with this process's values, so an interrupt must unwind and not just end it.
+    tokio::select! {
+        outcome = run(args) => outcome,
+        _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
+    }
+}
+
+async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let binaries = Binaries::locate()?;
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let temporary = tempfile::Builder::new().prefix("axp-chaos-").tempdir()?;
+    let folder = args.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
+    std::fs::create_dir_all(&folder)?;
+    let mut plan = Plan::new(args.nemesis, args.duration, seed, &folder);
+    plan.mix.rate = args.rate;
+    plan.mix.agents = args.agents;
+    plan.shape.engine = args.engine;
+    plan.limits.faults_min = args.kills_min;
+    plan.limits.acknowledged_min = args.acknowledged_min;
+
+    tracing::info!(seed, folder = %folder.display(), "run");
+    let report = match runner::run(&binaries, &plan).await {
+        Ok(report) => report,
+        Err(error) => {
+            let kept = temporary.keep();
+            return Err(error).with_context(|| {
+                format!(
+                    "no verdict; seed {seed}, logs in {} or {}",
+                    folder.display(),
+                    kept.display()
+                )
+            });
+        }
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    if !report.ok {
+        drop(temporary.keep());
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}

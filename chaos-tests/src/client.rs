@@ -1,0 +1,189 @@
+//! The published API as a workload uses it: every call says what is known afterwards.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::history::{Delivery, SeenEvent, Told};
+use crate::http::{HttpClient, Reply, StreamReply};
+
+/// Longer than a gateway tries: what comes back is its verdict and not our impatience.
+const CALL_TIMEOUT: Duration = Duration::from_secs(12);
+/// Over `wait_seconds`, how late a stream may end.
+const STREAM_GRACE: Duration = Duration::from_secs(10);
+
+/// A client that can reach every gateway.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: HttpClient,
+    gateways: Vec<String>,
+}
+
+/// What one connection to an intent's stream brought.
+#[derive(Debug, Default)]
+pub struct Watched {
+    pub events: Vec<SeenEvent>,
+    pub ended: bool,
+    pub problem: Option<String>,
+}
+
+/// What one connection to an agent's stream brought.
+#[derive(Debug, Default)]
+pub struct Listened {
+    pub deliveries: Vec<Delivery>,
+    pub problem: Option<String>,
+}
+
+impl Client {
+    #[must_use]
+    pub fn new(gateways: Vec<String>, api_key: &str) -> Self {
+        Self { http: HttpClient::new(api_key), gateways }
+    }
+
+    #[must_use]
+    pub fn gateways(&self) -> usize {
+        self.gateways.len()
+    }
+
+    fn url(&self, gateway: usize, path: &str) -> String {
+        format!("{}{path}", self.gateways[gateway])
+    }
+
+    /// Makes an agent known, or finds that it is.
+    ///
+    /// # Errors
+    /// What the server said instead; its address otherwise.
+    pub async fn register_agent(&self, name: &str) -> Result<String, String> {
+        let body = json!({"name": name});
+        let url = self.url(0, "/v1/service-accounts");
+        let reply = self.http.post(&url, None, &body, CALL_TIMEOUT).await?;
+        let address = reply.body.pointer("/service_account/agent_address").and_then(Value::as_str);
+        address.map(str::to_owned).ok_or_else(|| format!("{}: {}", reply.status, reply.body))
+    }
+
+    /// Creates an intent; its id.
+    pub async fn submit(&self, gateway: usize, key: Option<&str>, body: &Value) -> Told<String> {
+        let url = self.url(gateway, "/v1/intents");
+        told(self.http.post(&url, key, body, CALL_TIMEOUT).await, |body| {
+            Some(body.get("intent_id")?.as_str()?.to_owned())
+        })
+    }
+
+    /// Ends an intent as its owner.
+    pub async fn resolve(&self, gateway: usize, intent: &str, body: &Value) -> Told<SeenEvent> {
+        self.finish(self.url(gateway, &format!("/v1/intents/{intent}/resolve")), body).await
+    }
+
+    /// Ends an intent as its agent.
+    pub async fn resume(&self, gateway: usize, intent: &str, body: &Value) -> Told<SeenEvent> {
+        self.finish(self.url(gateway, &format!("/v1/intents/{intent}/resume")), body).await
+    }
+
+    async fn finish(&self, url: String, body: &Value) -> Told<SeenEvent> {
+        told(self.http.post(&url, None, body, CALL_TIMEOUT).await, |body| {
+            SeenEvent::parse(body.get("event")?)
+        })
+    }
+
+    /// The intent as it is now.
+    pub async fn intent(&self, gateway: usize, intent: &str) -> Told<Value> {
+        let url = self.url(gateway, &format!("/v1/intents/{intent}"));
+        told(self.http.get(&url, CALL_TIMEOUT).await, |body| body.get("intent").cloned())
+    }
+
+    /// Its events so far.
+    pub async fn events(&self, gateway: usize, intent: &str) -> Told<Vec<SeenEvent>> {
+        let url = self.url(gateway, &format!("/v1/intents/{intent}/events?since=0"));
+        told(self.http.get(&url, CALL_TIMEOUT).await, |body| {
+            body.get("events")?.as_array()?.iter().map(SeenEvent::parse).collect()
+        })
+    }
+
+    /// Follows an intent over one connection.
+    pub async fn watch(&self, gateway: usize, intent: &str, since: u32, wait: u64) -> Watched {
+        let path = format!("/v1/intents/{intent}/events/stream?since={since}&wait_seconds={wait}");
+        let reply = match self.open(gateway, &path, wait).await {
+            Ok(reply) => reply,
+            Err(problem) => return Watched { problem: Some(problem), ..Watched::default() },
+        };
+        let mut watched = Watched::default();
+        for event in reply.events.iter().filter(|event| event.name.starts_with("intent.")) {
+            match SeenEvent::parse(&event.data) {
+                Some(seen) => watched.events.push(seen),
+                None => watched.problem = Some(format!("not an event: {}", event.data)),
+            }
+        }
+        watched.ended = watched.events.last().is_some_and(SeenEvent::is_terminal);
+        watched
+    }
+
+    /// Listens as an agent over one connection.
+    pub async fn listen(&self, gateway: usize, agent: &str, since: u32, wait: u64) -> Listened {
+        let address = agent.trim_start_matches("agent://");
+        let path = format!("/v1/agents/{address}/intents/stream?since={since}&wait_seconds={wait}");
+        let reply = match self.open(gateway, &path, wait).await {
+            Ok(reply) => reply,
+            Err(problem) => return Listened { problem: Some(problem), ..Listened::default() },
+        };
+        let mut listened = Listened::default();
+        for event in reply.events.iter().filter(|event| event.name.starts_with("intent.")) {
+            match parse_delivery(&event.data) {
+                Some(delivery) => listened.deliveries.push(delivery),
+                None => listened.problem = Some(format!("not a delivery: {}", event.data)),
+            }
+        }
+        listened
+    }
+
+    async fn open(&self, gateway: usize, path: &str, wait: u64) -> Result<StreamReply, String> {
+        let timeout = Duration::from_secs(wait) + STREAM_GRACE;
+        let reply = self.http.stream(&self.url(gateway, path), timeout).await?;
+        if reply.status == 200 { Ok(reply) } else { Err(format!("status {}", reply.status)) }
+    }
+}
+
+fn parse_delivery(data: &Value) -> Option<Delivery> {
+    Some(Delivery {
+        cursor: u32::try_from(data.get("seq")?.as_u64()?).ok()?,
+        intent: data.get("intent_id")?.as_str()?.to_owned(),
+        correlation_id: data.get("correlation_id")?.as_str()?.to_owned(),
+    })
+}
+
+/// What an answer means: 2xx it happened, 4xx it did not, anything else may be either. A 429 says
+/// only "later", as a 503 does.
+fn told<T>(reply: Result<Reply, String>, read: impl FnOnce(&Value) -> Option<T>) -> Told<T> {
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(why) => return Told::Unknown { why },
+    };
+    match reply.status {
+        200 => match read(&reply.body) {
+            Some(value) => Told::Done(value),
+            None => Told::Unknown { why: format!("200 that cannot be read: {}", reply.body) },
+        },
+        status @ 400..=499 if status != 429 && status != 408 => {
+            Told::Refused { status, code: reply.error_code().to_owned() }
+        }
+        status => Told::Unknown { why: format!("status {status} {}", reply.error_code()) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_means_done_refused_or_unknown() {
+        let reply = |status, body| Ok(Reply { status, body });
+        let id = |body: &Value| Some(body.get("intent_id")?.as_str()?.to_owned());
+        assert_eq!(told(reply(200, json!({"intent_id": "i"})), id), Told::Done("i".to_owned()));
+        let conflict = json!({"error": {"code": "idempotency_conflict"}});
+        let refused = Told::Refused { status: 409, code: "idempotency_conflict".to_owned() };
+        assert_eq!(told(reply(409, conflict), id), refused);
+        assert!(told(reply(503, json!({})), id).is_unknown());
+        assert!(told(reply(429, json!({})), id).is_unknown());
+        assert!(told(reply(200, json!({})), id).is_unknown());
+        assert!(told::<String>(Err("reset".to_owned()), id).is_unknown());
+    }
+}

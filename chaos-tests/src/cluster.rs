@@ -1,0 +1,237 @@
+//! A real cluster: three nodes and two gateways, each a process of its own on this machine.
+//!
+//! Starts them from the built binaries, finds leaders through the admin API, breaks and restarts
+//! them by their own handles, and collects a log per process. Processes die with this value.
+
+mod admin;
+pub mod binaries;
+mod config;
+mod ports;
+mod process;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::time::Instant;
+
+pub use admin::{Leader, NodeStatus};
+pub use binaries::Binaries;
+pub use config::{API_KEY, ClusterShape};
+pub use process::Process;
+
+use admin::Probe;
+
+/// How long a healthy process may take to become ready, on a loaded machine with two cores.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+
+/// One node's process and addresses.
+#[derive(Debug)]
+pub struct Node {
+    pub id: u64,
+    pub process: Process,
+    probe: Probe,
+}
+
+/// One gateway's process and addresses.
+#[derive(Debug)]
+pub struct Gateway {
+    pub process: Process,
+    pub url: String,
+    admin_url: String,
+}
+
+/// Running processes.
+#[derive(Debug)]
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    pub gateways: Vec<Gateway>,
+    pub shape: ClusterShape,
+    folder: PathBuf,
+}
+
+impl Cluster {
+    /// Starts everything below `folder` and waits until it is ready.
+    ///
+    /// # Errors
+    /// When a process cannot be started or is not ready in time; its log is in `folder`.
+    pub async fn start(
+        binaries: &Binaries,
+        folder: &Path,
+        shape: ClusterShape,
+    ) -> anyhow::Result<Self> {
+        let mut cluster = Self::prepare(binaries, folder, shape)?;
+        for node in &mut cluster.nodes {
+            node.process.start()?;
+        }
+        cluster.wait_nodes_ready().await?;
+        for gateway in &mut cluster.gateways {
+            gateway.process.start()?;
+        }
+        for index in 0..cluster.gateways.len() {
+            cluster.wait_gateway_ready(index).await?;
+        }
+        Ok(cluster)
+    }
+
+    fn prepare(binaries: &Binaries, folder: &Path, shape: ClusterShape) -> anyhow::Result<Self> {
+        let addresses = config::Addresses::choose(&shape)?;
+        let mut nodes = Vec::new();
+        for (index, at) in addresses.nodes.iter().enumerate() {
+            let name = format!("node-{}", at.id);
+            let data = match &shape.data_dirs {
+                Some(dirs) => dirs[index].clone(),
+                None => folder.join(format!("{name}-data")),
+            };
+            std::fs::create_dir_all(&data)?;
+            let file = folder.join(format!("{name}.toml"));
+            std::fs::write(&file, config::node_toml(&shape, &addresses, at, &data))?;
+            let process = Process::new(&binaries.node, &file, folder, &name);
+            nodes.push(Node { id: at.id, process, probe: Probe::new(&at.api, &at.admin)? });
+        }
+        let mut gateways = Vec::new();
+        for (index, at) in addresses.gateways.iter().enumerate() {
+            let name = format!("gateway-{index}");
+            let file = folder.join(format!("{name}.toml"));
+            std::fs::write(&file, config::gateway_toml(&addresses, at))?;
+            let process = Process::new(&binaries.gateway, &file, folder, &name);
+            let url = format!("http://{}", at.http);
+            gateways.push(Gateway { process, url, admin_url: format!("http://{}", at.admin) });
+        }
+        Ok(Self { nodes, gateways, shape, folder: folder.to_owned() })
+    }
+
+    /// Where configurations, logs and data are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Base URLs of the gateways.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.gateways.iter().map(|gateway| gateway.url.clone()).collect()
+    }
+
+    /// Waits until every node says that it is ready.
+    ///
+    /// # Errors
+    /// When one is not in time, or has ended.
+    pub async fn wait_nodes_ready(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.nodes.len() {
+            self.wait_node_ready(index).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until one node says that it is ready.
+    ///
+    /// # Errors
+    /// When it is not in time, or has ended.
+    pub async fn wait_node_ready(&mut self, index: usize) -> anyhow::Result<()> {
+        let node = &mut self.nodes[index];
+        let deadline = Instant::now() + READY_WITHIN;
+        while !node.probe.is_ready().await {
+            node.process.check_running()?;
+            if Instant::now() > deadline {
+                bail!("node {} is not ready after {READY_WITHIN:?}", node.id);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    async fn wait_gateway_ready(&mut self, index: usize) -> anyhow::Result<()> {
+        let gateway = &mut self.gateways[index];
+        let probe = format!("{}/readyz", gateway.admin_url);
+        let deadline = Instant::now() + READY_WITHIN;
+        while !admin::answers_ok(&probe).await {
+            gateway.process.check_running()?;
+            if Instant::now() > deadline {
+                bail!("gateway {index} is not ready after {READY_WITHIN:?}");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// What each node says of itself; nodes that do not answer are left out.
+    pub async fn statuses(&self) -> Vec<NodeStatus> {
+        let asked = self.nodes.iter().map(|node| node.probe.status());
+        futures_util::future::join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Who leads which group, as the leaders themselves say; of two the one with the higher term.
+    pub async fn leaders(&self) -> BTreeMap<u16, Leader> {
+        admin::leaders_of(&self.statuses().await)
+    }
+
+    /// Waits until each of `groups` is led by some other node than `except`.
+    ///
+    /// # Errors
+    /// When it takes longer than `within`.
+    pub async fn wait_led(
+        &self,
+        groups: &[u16],
+        except: Option<u64>,
+        within: Duration,
+    ) -> anyhow::Result<BTreeMap<u16, Leader>> {
+        let deadline = Instant::now() + within;
+        loop {
+            let mut leaders = self.leaders().await;
+            leaders.retain(|group, leader| groups.contains(group) && Some(leader.node) != except);
+            if leaders.len() == groups.len() {
+                return Ok(leaders);
+            }
+            if Instant::now() > deadline {
+                let missing: Vec<_> =
+                    groups.iter().filter(|group| !leaders.contains_key(group)).collect();
+                bail!("groups {missing:?} have no leader but {except:?} after {within:?}");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The place of the node with this id.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn index_of(&self, id: u64) -> anyhow::Result<usize> {
+        self.nodes.iter().position(|node| node.id == id).with_context(|| format!("no node {id}"))
+    }
+
+    /// Brings back whatever is not running or stopped, and waits until all nodes are ready.
+    ///
+    /// # Errors
+    /// When something does not come back.
+    pub async fn heal(&mut self) -> anyhow::Result<()> {
+        for node in &mut self.nodes {
+            node.process.heal()?;
+        }
+        for gateway in &mut self.gateways {
+            gateway.process.heal()?;
+        }
+        self.wait_nodes_ready().await?;
+        for index in 0..self.gateways.len() {
+            self.wait_gateway_ready(index).await?;
+        }
+        Ok(())
+    }
+
+    /// Fails when a process that nobody stopped has ended: a crash is a finding even when the
+    /// cluster survives it.
+    ///
+    /// # Errors
+    /// Names the process and its log.
+    pub fn check_nobody_died(&mut self) -> anyhow::Result<()> {
+        for node in &mut self.nodes {
+            node.process.check_running()?;
+        }
+        for gateway in &mut self.gateways {
+            gateway.process.check_running()?;
+        }
+        Ok(())
+    }
+}

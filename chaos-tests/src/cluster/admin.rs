@@ -1,0 +1,91 @@
+//! What processes say of themselves: readiness by HTTP, roles by gRPC.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axp_proto::node::admin_client::AdminClient;
+use axp_proto::node::{StatusRequest, StatusResponse};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::http::HttpClient;
+
+/// A paused process accepts connections and never answers.
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+
+/// Who leads a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leader {
+    pub node: u64,
+    pub term: u64,
+}
+
+/// What a node answered.
+pub type NodeStatus = StatusResponse;
+
+/// How one node is asked.
+#[derive(Debug)]
+pub(super) struct Probe {
+    admin: AdminClient<Channel>,
+    ready_url: String,
+}
+
+impl Probe {
+    pub(super) fn new(api: &str, admin: &str) -> anyhow::Result<Self> {
+        let endpoint = Endpoint::from_shared(format!("http://{api}"))?
+            .connect_timeout(ANSWER_WITHIN)
+            .timeout(ANSWER_WITHIN);
+        let admin_client = AdminClient::new(endpoint.connect_lazy());
+        Ok(Self { admin: admin_client, ready_url: format!("http://{admin}/readyz") })
+    }
+
+    pub(super) async fn is_ready(&self) -> bool {
+        answers_ok(&self.ready_url).await
+    }
+
+    pub(super) async fn status(&self) -> Option<NodeStatus> {
+        let asked = self.admin.clone().status(StatusRequest {}).await;
+        asked.ok().map(tonic::Response::into_inner)
+    }
+}
+
+/// Whether a probe URL answers 200. A fresh connection each time: a probe must not depend on one
+/// that the process's former life left behind.
+pub(super) async fn answers_ok(url: &str) -> bool {
+    HttpClient::new("").status(url, ANSWER_WITHIN).await == Some(200)
+}
+
+pub(super) fn leaders_of(statuses: &[NodeStatus]) -> BTreeMap<u16, Leader> {
+    let mut leaders: BTreeMap<u16, Leader> = BTreeMap::new();
+    for status in statuses {
+        for group in status.groups.iter().filter(|group| group.role == "leader") {
+            let Ok(id) = u16::try_from(group.group) else { continue };
+            let leader = Leader { node: status.node_id, term: group.term };
+            // A deposed leader may not know yet.
+            let known = leaders.entry(id).or_insert(leader);
+            if known.term < leader.term {
+                *known = leader;
+            }
+        }
+    }
+    leaders
+}
+
+#[cfg(test)]
+mod tests {
+    use axp_proto::node::GroupStatus;
+
+    use super::*;
+
+    #[test]
+    fn of_two_leaders_the_newer_counts() {
+        let says = |node_id, group, term, role: &str| StatusResponse {
+            node_id,
+            groups: vec![GroupStatus { group, term, role: role.to_owned(), ..Default::default() }],
+            ..Default::default()
+        };
+        let statuses =
+            [says(1, 3, 5, "leader"), says(2, 3, 6, "leader"), says(3, 3, 6, "follower")];
+        let leaders = leaders_of(&statuses);
+        assert_eq!(leaders[&3], Leader { node: 2, term: 6 });
+    }
+}

@@ -1,0 +1,151 @@
+//! Configuration files of the processes: defaults, but for addresses and what a run wants different.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::ports;
+
+/// The key that the seed makes, and all clients of a run use.
+pub const API_KEY: &str = "axme_sa_chaos_0123456789abcdef";
+
+/// What a run wants of its cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterShape {
+    pub nodes: usize,
+    pub gateways: usize,
+    pub shard_groups: u16,
+    pub engine: String,
+    /// Small, so that logs are purged and snapshots taken within a run.
+    pub snapshot_after_entries: u64,
+    pub keep_entries: u64,
+    /// Where nodes keep their data, if not below the run's folder.
+    pub data_dirs: Option<Vec<PathBuf>>,
+}
+
+impl Default for ClusterShape {
+    fn default() -> Self {
+        Self {
+            nodes: 3,
+            gateways: 2,
+            shard_groups: 8,
+            engine: "fjall".to_owned(),
+            snapshot_after_entries: 500,
+            keep_entries: 200,
+            data_dirs: None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct NodeAddress {
+    pub(super) id: u64,
+    pub(super) api: String,
+    pub(super) raft: String,
+    pub(super) admin: String,
+}
+
+#[derive(Debug)]
+pub(super) struct GatewayAddress {
+    pub(super) http: String,
+    pub(super) grpc: String,
+    pub(super) admin: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pub(super) nodes: Vec<NodeAddress>,
+    pub(super) gateways: Vec<GatewayAddress>,
+}
+
+impl Addresses {
+    pub(super) fn choose(shape: &ClusterShape) -> anyhow::Result<Self> {
+        let ports = ports::pick(3 * (shape.nodes + shape.gateways))?;
+        let at = |port: &u16| format!("127.0.0.1:{port}");
+        let (of_nodes, of_gateways) = ports.split_at(3 * shape.nodes);
+        let node = |(id, ports): (u64, &[u16])| NodeAddress {
+            id,
+            api: at(&ports[0]),
+            raft: at(&ports[1]),
+            admin: at(&ports[2]),
+        };
+        let gateway = |ports: &[u16]| GatewayAddress {
+            http: at(&ports[0]),
+            grpc: at(&ports[1]),
+            admin: at(&ports[2]),
+        };
+        Ok(Self {
+            nodes: (1..).zip(of_nodes.chunks(3)).map(node).collect(),
+            gateways: of_gateways.chunks(3).map(gateway).collect(),
+        })
+    }
+}
+
+pub(super) fn node_toml(
+    shape: &ClusterShape,
+    addresses: &Addresses,
+    own: &NodeAddress,
+    data: &Path,
+) -> String {
+    let mut peers = String::new();
+    for peer in &addresses.nodes {
+        let (id, raft, api) = (peer.id, &peer.raft, &peer.api);
+        writeln!(peers, "  {{ id = {id}, raft-address = \"{raft}\", api-address = \"{api}\" }},")
+            .expect("a string takes everything");
+    }
+    let NodeAddress { id, api, raft, admin } = own;
+    let ClusterShape { nodes, shard_groups, engine, snapshot_after_entries, keep_entries, .. } =
+        shape;
+    let data = data.display();
+    format!(
+        r#"[node]
+id = {id}
+data-dir = "{data}"
+api-listen = "{api}"
+raft-listen = "{raft}"
+admin-listen = "{admin}"
+
+[cluster]
+bootstrap-expect = {nodes}
+shard-groups = {shard_groups}
+peers = [
+{peers}]
+
+[raft]
+snapshot-after-entries = {snapshot_after_entries}
+keep-entries = {keep_entries}
+janitor-interval-ms = 1000
+
+[storage]
+engine = "{engine}"
+"#
+    )
+}
+
+pub(super) fn gateway_toml(addresses: &Addresses, own: &GatewayAddress) -> String {
+    let nodes: Vec<String> =
+        addresses.nodes.iter().map(|node| format!("\"{}\"", node.api)).collect();
+    let nodes = nodes.join(", ");
+    let GatewayAddress { http, grpc, admin } = own;
+    format!(
+        r#"[http]
+listen = "{http}"
+
+[grpc]
+listen = "{grpc}"
+
+[admin]
+listen = "{admin}"
+
+[cluster]
+nodes = [{nodes}]
+
+[rate-limit]
+enabled = false
+
+[seed]
+organization = "acme"
+workspace = "prod"
+api-key = "{API_KEY}"
+"#
+    )
+}

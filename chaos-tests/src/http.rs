@@ -1,0 +1,206 @@
+//! A minimal HTTP client: JSON in and out, and the events of a stream as far as they came.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const BODY_BYTES_MAX: usize = 64 << 20;
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Reply {
+    /// The error code of the contract, if the body has one.
+    #[must_use]
+    pub fn error_code(&self) -> &str {
+        self.body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// One server-sent event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamEvent {
+    pub name: String,
+    pub data: Value,
+}
+
+/// What one connection to a stream brought.
+#[derive(Debug)]
+pub struct StreamReply {
+    pub status: u16,
+    pub events: Vec<StreamEvent>,
+    /// The server ended it; otherwise it broke or took too long, with what came before.
+    pub complete: bool,
+}
+
+/// A client that keeps connections.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    client: Client<HttpConnector, Full<Bytes>>,
+    api_key: String,
+}
+
+impl HttpClient {
+    #[must_use]
+    pub fn new(api_key: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let client =
+            Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build(connector);
+        Self { client, api_key: api_key.to_owned() }
+    }
+
+    /// # Errors
+    /// Why there is no answer: nobody knows then whether the request was carried out.
+    pub async fn get(&self, url: &str, timeout: Duration) -> Result<Reply, String> {
+        self.call(self.request(Method::GET, url, None, Bytes::new())?, timeout).await
+    }
+
+    /// # Errors
+    /// Why there is no answer: nobody knows then whether the request was carried out.
+    pub async fn post(
+        &self,
+        url: &str,
+        key: Option<&str>,
+        body: &Value,
+        timeout: Duration,
+    ) -> Result<Reply, String> {
+        let body = Bytes::from(body.to_string());
+        self.call(self.request(Method::POST, url, key, body)?, timeout).await
+    }
+
+    /// Only the status of a GET, whatever the body is.
+    pub async fn status(&self, url: &str, timeout: Duration) -> Option<u16> {
+        let request = self.request(Method::GET, url, None, Bytes::new()).ok()?;
+        Some(self.send(request, timeout).await.ok()?.status().as_u16())
+    }
+
+    /// Reads a stream until the server ends it, it breaks, or `timeout` is over.
+    ///
+    /// # Errors
+    /// Why there is no answer at all.
+    pub async fn stream(&self, url: &str, timeout: Duration) -> Result<StreamReply, String> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        let request = self.request(Method::GET, url, None, Bytes::new())?;
+        let mut response = self.send(request, timeout).await?;
+        let status = response.status().as_u16();
+        let (mut parser, mut events) = (EventParser::default(), Vec::new());
+        let complete = loop {
+            match tokio::time::timeout_at(deadline, response.body_mut().frame()).await {
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        parser.push(&data, &mut events);
+                    }
+                }
+                Ok(None) => break true,
+                Ok(Some(Err(_))) | Err(_) => break false,
+            }
+        };
+        Ok(StreamReply { status, events, complete })
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        url: &str,
+        key: Option<&str>,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, String> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header("x-api-key", &self.api_key)
+            .header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        request.body(Full::new(body)).map_err(|error| error.to_string())
+    }
+
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        timeout: Duration,
+    ) -> Result<Response<Incoming>, String> {
+        match tokio::time::timeout(timeout, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_connect() => Err(format!("cannot connect: {error}")),
+            Ok(Err(error)) => Err(format!("the connection broke: {error}")),
+            Err(_) => Err("timeout".to_owned()),
+        }
+    }
+
+    async fn call(
+        &self,
+        request: Request<Full<Bytes>>,
+        timeout: Duration,
+    ) -> Result<Reply, String> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        let response = self.send(request, timeout).await?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect();
+        let body = tokio::time::timeout_at(deadline, body)
+            .await
+            .map_err(|_| "timeout".to_owned())?
+            .map_err(|error| format!("the answer broke off: {error}"))?;
+        let body = serde_json::from_slice(&body.to_bytes())
+            .map_err(|error| format!("{status} without a JSON body: {error}"))?;
+        Ok(Reply { status, body })
+    }
+}
+
+/// Splits a stream into events; an event counts once its empty line is there.
+#[derive(Debug, Default)]
+struct EventParser {
+    buffer: Vec<u8>,
+}
+
+impl EventParser {
+    fn push(&mut self, data: &[u8], events: &mut Vec<StreamEvent>) {
+        self.buffer.extend_from_slice(data);
+        while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
+            let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+            let text = String::from_utf8_lossy(&block);
+            let field =
+                |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            if let (Some(name), Some(data)) = (field("event: "), field("data: ")) {
+                let data = serde_json::from_str(data).unwrap_or(Value::Null);
+                events.push(StreamEvent { name: name.to_owned(), data });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_come_out_whole_however_they_are_cut() {
+        let text = b": hello\n\nid: 1\nevent: intent.created\ndata: {\"seq\":1}\n\n\
+                     event: stream.timeout\ndata: {\"ok\":true}\n\nid: 2\nevent: intent.half\nda";
+        let mut events = Vec::new();
+        let mut parser = EventParser::default();
+        for byte in text {
+            parser.push(&[*byte], &mut events);
+        }
+        let event = |name: &str, data| StreamEvent { name: name.to_owned(), data };
+        let created = event("intent.created", json!({"seq": 1}));
+        assert_eq!(events, [created, event("stream.timeout", json!({"ok": true}))]);
+    }
+}

@@ -1,0 +1,122 @@
+//! What breaks things. One fault per file; each breaks, sees that it hurt, and heals.
+
+mod kill_all;
+mod kill_leader;
+mod pause;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+
+use crate::cluster::{Cluster, Leader};
+use crate::history::{FaultRecord, LeaderChange};
+use crate::oracle::Oracle;
+
+/// How long a cluster may take to elect another leader before the run fails.
+const ELECTION_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a nemesis works with.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    pub cluster: &'a mut Cluster,
+    pub oracle: &'a Oracle,
+    pub rng: &'a mut StdRng,
+}
+
+/// One strike.
+pub type Strike<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+
+/// A kind of fault.
+pub trait Nemesis: fmt::Debug + Send + Sync {
+    fn name(&self) -> &'static str;
+    /// Breaks something, waits until it shows, and heals it again.
+    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a>;
+}
+
+/// A nemesis by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    KillLeader,
+    KillAll,
+    Pause,
+}
+
+impl Kind {
+    const ALL: [(&'static str, Self); 3] =
+        [("kill-leader", Self::KillLeader), ("kill-all", Self::KillAll), ("pause", Self::Pause)];
+
+    #[must_use]
+    pub fn nemesis(self) -> &'static dyn Nemesis {
+        match self {
+            Self::KillLeader => &kill_leader::KillLeader,
+            Self::KillAll => &kill_all::KillAll,
+            Self::Pause => &pause::Pause,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.nemesis().name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(|(name, _)| name);
+        let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
+        found.map(|(_, kind)| kind).ok_or_else(|| format!("{text} is none of {}", names.join(", ")))
+    }
+}
+
+impl Scene<'_> {
+    /// The leader of a random shard, and all shards that it leads.
+    async fn some_leader(&mut self) -> anyhow::Result<(Leader, Vec<u16>)> {
+        let shards: Vec<u16> = (1..=self.cluster.shape.shard_groups).collect();
+        let leaders = self.cluster.wait_led(&shards, None, ELECTION_WITHIN).await?;
+        let group = shards.choose(self.rng).context("a cluster has shards")?;
+        let leader = leaders[group];
+        let led = leaders.iter().filter(|(_, other)| other.node == leader.node);
+        Ok((leader, led.map(|(group, _)| *group).collect()))
+    }
+
+    fn record_fault(&self, nemesis: &dyn Nemesis, what: String, groups: &[u16]) {
+        let at = self.oracle.now();
+        tracing::info!(nemesis = nemesis.name(), what, "strike");
+        let groups = groups.to_vec();
+        self.oracle.fault(FaultRecord { at, nemesis: nemesis.name().to_owned(), what, groups });
+    }
+
+    /// Waits until others lead what `except` led, and records them.
+    async fn see_leaders(&self, groups: &[u16], except: Option<u64>) -> anyhow::Result<()> {
+        let leaders = self.cluster.wait_led(groups, except, ELECTION_WITHIN).await?;
+        let at = self.oracle.now();
+        for (group, leader) in leaders {
+            let Leader { node, term } = leader;
+            self.oracle.leader_change(LeaderChange { at, group, term, leader: node });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for (name, kind) in Kind::ALL {
+            assert_eq!(kind.to_string(), name);
+            assert_eq!(name.parse(), Ok(kind));
+        }
+        assert!("earthquake".parse::<Kind>().is_err());
+    }
+}

@@ -1,0 +1,259 @@
+//! The verdict of a run, for people and for machines.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::availability::Availability;
+use crate::history::{History, Told};
+use crate::invariants::Verdict;
+use crate::runner::Plan;
+
+/// How much was done and what came back.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Counts {
+    pub submits: usize,
+    pub submits_acknowledged: usize,
+    pub submits_refused: usize,
+    pub submits_unknown: usize,
+    pub intents: usize,
+    pub finishes: usize,
+    pub finishes_acknowledged: usize,
+    pub finishes_unknown: usize,
+    /// Intents that two tried to end.
+    pub races: usize,
+    /// Keys that were sent more than once with the same body.
+    pub repeated_keys: usize,
+    pub mutated_refused: usize,
+    pub reads: usize,
+    pub connections_watching: usize,
+    pub events_watched: usize,
+    pub connections_listening: usize,
+    pub deliveries: usize,
+    pub events_compared_at_end: usize,
+    pub faults: usize,
+    pub leader_changes: usize,
+    pub shed: u64,
+    pub open_at_end: usize,
+}
+
+impl Counts {
+    #[must_use]
+    pub fn of(history: &History, shed: u64, open_at_end: usize) -> Self {
+        let mut finishers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for finish in &history.finishes {
+            let markers = finishers.entry(&finish.intent).or_default();
+            if !markers.contains(&finish.marker.as_str()) {
+                markers.push(&finish.marker);
+            }
+        }
+        let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
+        for submit in history.submits.iter().filter(|submit| !submit.mutated) {
+            if let Some(key) = &submit.key {
+                *uses.entry(key).or_default() += 1;
+            }
+        }
+        let mutated = history.submits.iter().filter(|submit| submit.mutated);
+        let events = |told: &Told<crate::history::FinalState>| {
+            told.done().map_or(0, |state| state.events.len())
+        };
+        let told = |wanted: fn(&Told<String>) -> bool| {
+            history.submits.iter().filter(|submit| wanted(&submit.told)).count()
+        };
+        Self {
+            submits: history.submits.len(),
+            submits_acknowledged: told(|told| told.done().is_some()),
+            submits_refused: told(|told| told.refusal().is_some()),
+            submits_unknown: told(Told::is_unknown),
+            intents: history.acknowledged().len(),
+            finishes: history.finishes.len(),
+            finishes_acknowledged: history
+                .finishes
+                .iter()
+                .filter(|f| f.told.done().is_some())
+                .count(),
+            finishes_unknown: history.finishes.iter().filter(|f| f.told.is_unknown()).count(),
+            races: finishers.values().filter(|markers| markers.len() > 1).count(),
+            repeated_keys: uses.values().filter(|uses| **uses > 1).count(),
+            mutated_refused: mutated.filter(|submit| submit.told.refusal().is_some()).count(),
+            reads: history.reads.len(),
+            connections_watching: history.watches.len(),
+            events_watched: history.watches.iter().map(|watch| watch.events.len()).sum(),
+            connections_listening: history.listens.len(),
+            deliveries: history.listens.iter().map(|listen| listen.deliveries.len()).sum(),
+            events_compared_at_end: history.finals.iter().map(|read| events(&read.told)).sum(),
+            faults: history.faults.len(),
+            leader_changes: history.leader_changes.len(),
+            shed,
+            open_at_end,
+        }
+    }
+}
+
+/// Something a run must have reached to count.
+#[derive(Debug, Clone, Serialize)]
+pub struct Gate {
+    pub name: &'static str,
+    pub ok: bool,
+    pub text: String,
+}
+
+impl Gate {
+    #[must_use]
+    pub fn new(name: &'static str, ok: bool, text: String) -> Self {
+        Self { name, ok, text }
+    }
+
+    #[must_use]
+    pub fn at_least(name: &'static str, value: usize, least: usize) -> Self {
+        Self::new(name, value >= least, format!("{value}, at least {least}"))
+    }
+
+    #[must_use]
+    pub fn of_result(name: &'static str, result: &anyhow::Result<()>) -> Self {
+        match result {
+            Ok(()) => Self::new(name, true, "yes".to_owned()),
+            Err(error) => Self::new(name, false, format!("{error:#}")),
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    pub ok: bool,
+    pub seed: u64,
+    pub nemeses: Vec<String>,
+    pub seconds: u64,
+    pub rate: u32,
+    pub engine: String,
+    pub counts: Counts,
+    pub availability: Availability,
+    pub verdicts: Vec<Verdict>,
+    pub gates: Vec<Gate>,
+    /// Repeats the run as far as a run of real processes can be repeated: the same faults and
+    /// operations in the same order, the same choices, other timings.
+    pub repeat: String,
+    pub folder: String,
+}
+
+impl Report {
+    #[must_use]
+    pub fn new(
+        plan: &Plan,
+        counts: Counts,
+        availability: Availability,
+        verdicts: Vec<Verdict>,
+        gates: Vec<Gate>,
+    ) -> Self {
+        // An invariant that looked at nothing proves nothing.
+        let held = verdicts.iter().all(|v| v.findings.violations == 0 && v.findings.checked > 0);
+        let nemeses: Vec<String> = plan.nemeses.iter().map(ToString::to_string).collect();
+        let seconds = plan.duration.as_secs();
+        let repeat = format!(
+            "axp-chaos run --nemesis {} --duration {seconds}s --rate {} --seed {} --engine {}",
+            nemeses.join(","),
+            plan.mix.rate,
+            plan.seed,
+            plan.shape.engine,
+        );
+        Self {
+            ok: held && gates.iter().all(|gate| gate.ok),
+            seed: plan.seed,
+            nemeses,
+            seconds,
+            rate: plan.mix.rate,
+            engine: plan.shape.engine.clone(),
+            counts,
+            availability,
+            verdicts,
+            gates,
+            repeat,
+            folder: plan.folder.display().to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let c = &self.counts;
+        writeln!(f, "seed {}, {} for {} s", self.seed, self.nemeses.join(","), self.seconds)?;
+        writeln!(
+            f,
+            "submits  {} ({} acknowledged, {} refused, {} unknown), {} intents, {} shed",
+            c.submits,
+            c.submits_acknowledged,
+            c.submits_refused,
+            c.submits_unknown,
+            c.intents,
+            c.shed
+        )?;
+        writeln!(
+            f,
+            "finishes {} ({} acknowledged, {} unknown), {} intents raced for",
+            c.finishes, c.finishes_acknowledged, c.finishes_unknown, c.races
+        )?;
+        writeln!(
+            f,
+            "keys     {} repeated, {} refused for another body",
+            c.repeated_keys, c.mutated_refused
+        )?;
+        writeln!(
+            f,
+            "readers  {} reads, {} events on {} watches, {} deliveries on {} listens",
+            c.reads,
+            c.events_watched,
+            c.connections_watching,
+            c.deliveries,
+            c.connections_listening
+        )?;
+        writeln!(
+            f,
+            "faults   {}, {} leader changes; {} events compared at the end",
+            c.faults, c.leader_changes, c.events_compared_at_end
+        )?;
+        let a = &self.availability;
+        for (nemesis, d) in &a.after_fault {
+            writeln!(
+                f,
+                "shard unavailable after {nemesis}: p50 {} ms, p99 {} ms, max {} ms (n={})",
+                d.p50_ms, d.p99_ms, d.max_ms, d.count
+            )?;
+        }
+        if let Some(gap) = a.gaps.iter().max_by_key(|gap| gap.longest_ms) {
+            writeln!(
+                f,
+                "longest gap between acknowledged writes: {} ms, shard {} at {} ms",
+                gap.longest_ms, gap.shard, gap.begin_ms
+            )?;
+        }
+        writeln!(f, "undisturbed {:.0} writes/s", a.undisturbed_rate)?;
+        for gate in &self.gates {
+            writeln!(f, "gate {:<34} {:<4} {}", gate.name, mark(gate.ok), gate.text)?;
+        }
+        for v in &self.verdicts {
+            let ok = v.findings.violations == 0 && v.findings.checked > 0;
+            let (checked, violations) = (v.findings.checked, v.findings.violations);
+            writeln!(
+                f,
+                "{:<39} {:<4} {checked} checked, {violations} violations",
+                v.invariant,
+                mark(ok)
+            )?;
+            for text in &v.findings.texts {
+                writeln!(f, "    {text}")?;
+            }
+        }
+        if self.ok {
+            write!(f, "verdict: ok")
+        } else {
+            writeln!(f, "verdict: FAILED; record and logs in {}", self.folder)?;
+            write!(f, "repeat: {}", self.repeat)
+        }
+    }
+}
+
+fn mark(ok: bool) -> &'static str {
+    if ok { "ok" } else { "FAIL" }
+}

@@ -1,0 +1,67 @@
+//! Reads back, through every gateway, every intent that was ever acknowledged.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::history::{FinalRead, FinalState, SeenEvent, Told};
+use crate::oracle::Oracle;
+
+const PARALLEL: usize = 32;
+/// Nothing is broken any more: an answer that stays unknown is a finding.
+const ATTEMPTS_MAX: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+
+pub(super) async fn read_all(client: &Client, oracle: &Oracle) {
+    let intents = oracle.acknowledged_intents();
+    let reads = intents
+        .iter()
+        .flat_map(|intent| (0..client.gateways()).map(move |gateway| (intent, gateway)));
+    futures_util::stream::iter(reads)
+        .map(|(intent, gateway)| async move {
+            let told = until_known(client, gateway, intent).await;
+            oracle.final_read(FinalRead { gateway, intent: intent.clone(), told });
+        })
+        .buffer_unordered(PARALLEL)
+        .collect::<Vec<()>>()
+        .await;
+}
+
+async fn until_known(client: &Client, gateway: usize, intent: &str) -> Told<FinalState> {
+    let mut told = read(client, gateway, intent).await;
+    for _ in 1..ATTEMPTS_MAX {
+        if !told.is_unknown() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        told = read(client, gateway, intent).await;
+    }
+    told
+}
+
+async fn read(client: &Client, gateway: usize, intent: &str) -> Told<FinalState> {
+    let value = match client.intent(gateway, intent).await {
+        Told::Done(value) => value,
+        Told::Refused { status, code } => return Told::Refused { status, code },
+        Told::Unknown { why } => return Told::Unknown { why },
+    };
+    match client.events(gateway, intent).await {
+        Told::Done(events) => final_state(&value, events),
+        Told::Refused { status, code } => Told::Refused { status, code },
+        Told::Unknown { why } => Told::Unknown { why },
+    }
+}
+
+fn final_state(value: &Value, events: Vec<SeenEvent>) -> Told<FinalState> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    match (text("status"), text("correlation_id")) {
+        (Some(status), Some(correlation_id)) => {
+            Told::Done(FinalState { status, correlation_id, events })
+        }
+        (None, _) | (_, None) => {
+            Told::Unknown { why: "an intent without status or correlation_id".to_owned() }
+        }
+    }
+}
