@@ -50,11 +50,15 @@ impl ControlApplier {
     fn append(&self, tx: &mut Transaction<'_>, append: &ControlAppend) -> Result<Outcome, Error> {
         let mut before = Vec::with_capacity(append.changes.len());
         for change in &append.changes {
-            let row: Option<Row> =
-                tx.get(&row_key(&change.key))?.map(Row::decode).transpose().map_err(Error::applier)?;
+            let row: Option<Row> = tx
+                .get(&row_key(&change.key))?
+                .map(Row::decode)
+                .transpose()
+                .map_err(Error::applier)?;
             let live = row.as_ref().filter(|row| !row.deleted).map_or(0, |row| row.revision);
             if live != change.expected_revision {
-                let conflict = Conflict { key: change.key.clone(), revision: number(tx.get(REVISION)?)? };
+                let conflict =
+                    Conflict { key: change.key.clone(), revision: number(tx.get(REVISION)?)? };
                 return Ok(Outcome::Taken { record: conflict.encode_to_vec().into() });
             }
             before.push(row);
@@ -63,7 +67,7 @@ impl ControlApplier {
         for (change, before) in append.changes.iter().zip(before) {
             put_row(tx, change, before.as_ref(), revision);
         }
-        tx.put(REVISION.to_vec(), revision.to_be_bytes().to_vec());
+        tx.put(REVISION, revision.to_be_bytes().to_vec());
         self.dirty.store(true, Ordering::Relaxed);
         Ok(Outcome::Accepted { position: revision })
     }

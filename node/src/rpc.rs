@@ -37,7 +37,6 @@ pub struct Context {
 
 impl Context {
     /// The shard replica of a request.
-    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
     pub(crate) fn shard(&self, group: u32) -> Result<&Arc<Shard>, Status> {
         GroupId::try_from(group)
             .ok()

@@ -15,6 +15,7 @@ pub struct Slot(u16);
 impl Slot {
     /// The slot of a hash: its low 12 bits.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "12 bits are left")]
     pub fn from_hash(hash: u64) -> Self {
         Self((hash & u64::from(SLOTS - 1)) as u16)
     }

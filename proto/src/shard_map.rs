@@ -24,6 +24,7 @@ pub fn idempotency_slot(workspace_id: &str, route: &str, key: &str) -> Slot {
 /// # Panics
 /// When `shard_groups` is 0 or more than there are slots; the founding of a cluster refuses both.
 #[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "less than the number of groups")]
 pub fn group_of(slot: Slot, shard_groups: u16) -> GroupId {
     assert!((1..=SLOTS).contains(&shard_groups), "a cluster has 1 to 4096 shard groups");
     let index = u32::from(slot.get()) * u32::from(shard_groups) / u32::from(SLOTS);
@@ -32,6 +33,7 @@ pub fn group_of(slot: Slot, shard_groups: u16) -> GroupId {
 
 /// The slots of a group, first and last, the inverse of [`group_of`].
 #[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "at most the number of slots")]
 pub fn slots_of(group: GroupId, shard_groups: u16) -> (u16, u16) {
     let first = |index: u32| (index * u32::from(SLOTS)).div_ceil(u32::from(shard_groups));
     let index = u32::from(group.0) - 1;
@@ -58,7 +60,8 @@ mod tests {
     fn keys_spread_over_groups() {
         let mut count = [0_u32; 8];
         for index in 0..8000 {
-            let key = MailboxKey { workspace_id: "w".into(), address: format!("agent://a/b/{index}") };
+            let key =
+                MailboxKey { workspace_id: "w".into(), address: format!("agent://a/b/{index}") };
             count[usize::from(group_of(mailbox_slot(&key), 8).0 - 1)] += 1;
         }
         assert!(count.iter().all(|&n| (800..1200).contains(&n)), "{count:?}");

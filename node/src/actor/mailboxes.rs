@@ -84,7 +84,7 @@ impl Actor for Mailboxes {
                 batch.reply.send(Err(ExecuteError::Overloaded)).ok();
             }
             MailboxesMessage::Deliver(batch) => state.pending.push(batch),
-            MailboxesMessage::Stepped(outcome) => state.finish(outcome),
+            MailboxesMessage::Stepped(outcome) => state.finish(&outcome),
         }
         if state.in_flight.is_none() && !state.pending.is_empty() {
             state.step(&myself);
@@ -95,9 +95,9 @@ impl Actor for Mailboxes {
 
 impl State {
     /// Answers the batches of the step that is over.
-    fn finish(&mut self, outcome: Result<Outcome, ProposeError>) {
+    fn finish(&mut self, outcome: &Result<Outcome, ProposeError>) {
         for (batch, last_effect) in self.in_flight.take().unwrap_or_default() {
-            let answer = match &outcome {
+            let answer = match outcome {
                 Ok(Outcome::Accepted { .. }) => Ok(last_effect),
                 // Somebody stepped before us: the source looks where it stands and comes again.
                 Ok(Outcome::Stale { .. } | Outcome::Taken { .. }) => {
@@ -132,11 +132,13 @@ impl State {
 
     /// One step for all batches; those that bring nothing new are answered at once.
     fn plan(&mut self, batches: Vec<Batch>) -> Result<(Append, Vec<(Batch, u64)>), Error> {
-        let mut places = Places { shard: &self.args.shard, heads: HashMap::new(), at: HashMap::new() };
+        let mut places =
+            Places { shard: &self.args.shard, heads: HashMap::new(), at: HashMap::new() };
         let (mut sources, mut in_flight) = (Vec::new(), Vec::new());
         for batch in batches {
             let taken = self.args.shard.reader().taken(batch.source)?;
-            let again = in_flight.iter().any(|(other, _): &(Batch, u64)| other.source == batch.source);
+            let again =
+                in_flight.iter().any(|(other, _): &(Batch, u64)| other.source == batch.source);
             let fresh: Vec<_> =
                 batch.effects.iter().skip_while(|effect| effect.number <= taken).collect();
             let continues = fresh.first().is_some_and(|effect| effect.number == taken + 1);

@@ -120,11 +120,8 @@ impl Registry {
     }
 
     fn activate(&self, id: IntentId) -> Result<ActorRef<IntentMessage>, ExecuteError> {
-        let args = IntentArgs {
-            id,
-            shard: Arc::clone(&self.shard),
-            proposer: self.proposer.clone(),
-        };
+        let args =
+            IntentArgs { id, shard: Arc::clone(&self.shard), proposer: self.proposer.clone() };
         let supervisor = self.supervisor.clone();
         ActorRuntime::spawn_linked_instant(None, IntentActor, args, supervisor)
             .map(|(actor, _)| actor)

@@ -80,9 +80,7 @@ fn run_loop(
     supervisor: &ActorRef<SupervisorMessage>,
 ) {
     let (stop, supervisor) = (stop.clone(), supervisor.clone());
-    let work = crate::tasks::spawn(name, async move {
-        stop.run_until_cancelled(work).await
-    });
+    let work = crate::tasks::spawn(name, async move { stop.run_until_cancelled(work).await });
     crate::tasks::spawn("watch a loop", async move {
         if !matches!(work.await, Ok(None)) {
             supervisor.send_message(SupervisorMessage::LoopEnded(name)).ok();

@@ -16,11 +16,26 @@ pub(super) mod submit;
 pub enum Command {
     Submit(Arc<Submission>),
     /// The owner ends it: COMPLETED, FAILED or CANCELED (contract, intents.md 7).
-    Resolve { status: Status, outcome_json: Bytes, reason: String, actor: String, expected: Expected },
+    Resolve {
+        status: Status,
+        outcome_json: Bytes,
+        reason: String,
+        actor: String,
+        expected: Expected,
+    },
     /// The agent ends it (contract, intents.md 8, third meaning).
-    AgentResult { failed: bool, outcome_json: Bytes, actor: String, expected: Expected },
+    AgentResult {
+        failed: bool,
+        outcome_json: Bytes,
+        actor: String,
+        expected: Expected,
+    },
     /// Unblocks a waiting intent and must not end it (contract, intents.md 8, second meaning).
-    ControlResume { reason: String, actor: String, expected: Expected },
+    ControlResume {
+        reason: String,
+        actor: String,
+        expected: Expected,
+    },
     /// A timer says that it is due.
     Expire(TimerKind),
 }

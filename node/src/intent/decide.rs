@@ -67,10 +67,11 @@ impl Decision {
     /// The one way an intent ends: one terminal event, no timer left, nothing left in a mailbox.
     pub(super) fn ending(intent: &Intent, event: Event) -> Self {
         debug_assert!(event.status().is_terminal());
-        let timers = intent.state.timers.iter().map(|timer| TimerChange {
-            kind: timer.kind,
-            due_at_ms: None,
-        });
+        let timers = intent
+            .state
+            .timers
+            .iter()
+            .map(|timer| TimerChange { kind: timer.kind, due_at_ms: None });
         let mut decision = Self { timers: timers.collect(), ..Self::default() };
         if submit::is_deposited(&intent.submission) {
             let withdraw =

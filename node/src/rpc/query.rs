@@ -24,8 +24,9 @@ pub(super) async fn answer(
 ) -> Result<QueryResponse, Status> {
     let shard = context.shard(request.group)?;
     let scope = request.scope.ok_or_else(|| Status::invalid_argument("no scope"))?;
-    let query =
-        request.query.ok_or_else(|| Status::invalid_argument("no query that this version knows"))?;
+    let query = request
+        .query
+        .ok_or_else(|| Status::invalid_argument("no query that this version knows"))?;
     let outcome = match read(shard, &scope, query).await {
         Ok(outcome) => outcome,
         Err(ExecuteError::Rejected(refusal)) => Outcome::Rejection(rejection(&refusal)),
@@ -58,11 +59,7 @@ async fn read(shard: &Shard, scope: &Scope, query: Query) -> Result<Outcome, Exe
     }
 }
 
-fn list_intents(
-    shard: &Shard,
-    scope: &Scope,
-    list: &ListIntents,
-) -> Result<Outcome, ExecuteError> {
+fn list_intents(shard: &Shard, scope: &Scope, list: &ListIntents) -> Result<Outcome, ExecuteError> {
     let wanted = |summary: &axp_proto::log::IntentSummary| {
         (list.statuses.is_empty() || list.statuses.contains(&summary.status))
             && (list.to_agent.is_empty() || list.to_agent == summary.to_agent)

@@ -101,7 +101,6 @@ pub(crate) async fn deliver(shard: &Shard, request: DeliverRequest) -> Result<u6
 }
 
 impl ShardRpc {
-    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
     fn refused(&self, shard: &Shard, error: ExecuteError) -> Result<ExecuteOutcome, Status> {
         match error {
             ExecuteError::Rejected(refusal) => Ok(ExecuteOutcome::Rejection(rejection(&refusal))),
@@ -118,7 +117,6 @@ impl ShardRpc {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "tonic's own error type")]
 fn translate(request: ExecuteRequest) -> Result<shard::Request, Status> {
     let scope = request.scope.ok_or_else(|| Status::invalid_argument("no scope"))?;
     let intent_id = IntentId::from_slice(&request.intent_id)

@@ -138,9 +138,7 @@ impl Subscription {
         };
         let reason = match self.follow(shard, open).await {
             Ok(()) => ended::Reason::Complete(Complete {}),
-            Err(ExecuteError::Rejected(refusal)) => {
-                ended::Reason::Rejection(rejection(&refusal))
-            }
+            Err(ExecuteError::Rejected(refusal)) => ended::Reason::Rejection(rejection(&refusal)),
             Err(_) => ended::Reason::NotLeader(context.not_leader(&shard.raft)),
         };
         self.end(reason).await;

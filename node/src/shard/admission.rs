@@ -52,9 +52,8 @@ impl Admission {
             return Arc::clone(organization);
         }
         if organizations.len() >= IDLE_ORGANIZATIONS_MAX {
-            organizations.retain(|_, semaphore| {
-                semaphore.available_permits() < self.per_organization_max
-            });
+            organizations
+                .retain(|_, semaphore| semaphore.available_permits() < self.per_organization_max);
         }
         let organization = Arc::new(Semaphore::new(self.per_organization_max));
         organizations.insert(org_id.to_owned(), Arc::clone(&organization));

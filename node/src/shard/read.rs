@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axp_proto::ids::{GroupId, IntentId};
 use axp_proto::log::{
-    Delivery, Effect, Event, EventChunk, IdempotencyRecord, IntentState, IntentSummary, MailboxEntry,
-    MailboxKey, Status, Submission, TimerKind,
+    Delivery, Effect, Event, EventChunk, IdempotencyRecord, IntentState, IntentSummary,
+    MailboxEntry, MailboxKey, Status, Submission, TimerKind,
 };
 use axp_proto::node::{IntentRow, NumberedEffect};
 use axp_raft_store::{Error, StateReader};
@@ -19,6 +19,9 @@ use crate::intent::Intent;
 
 /// How many timers or keys one look takes.
 const DUE_MAX: usize = 256;
+
+/// When a timer was due, whose it is, and which one.
+pub type DueTimer = (i64, IntentId, TimerKind);
 
 /// Typed reads of one shard.
 #[derive(Debug, Clone)]
@@ -190,10 +193,7 @@ impl ShardReader {
     ///
     /// # Errors
     /// See [`Self::intent`].
-    pub fn due_timers(
-        &self,
-        now_ms: i64,
-    ) -> Result<(Vec<(i64, IntentId, TimerKind)>, Option<i64>), Error> {
+    pub fn due_timers(&self, now_ms: i64) -> Result<(Vec<DueTimer>, Option<i64>), Error> {
         let (mut due, mut next) = (Vec::new(), None);
         self.scan(keys::TIMERS, keys::TIMERS, |key, _| {
             let timer = keys::parse_timer(key)

@@ -19,8 +19,8 @@ use bytes::Bytes;
 use futures_util::stream;
 use openraft::storage::RaftStateMachine;
 use openraft::vote::RaftLeaderId;
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 
 use super::apply::ShardApplier;
 use super::read::ShardReader;
@@ -62,10 +62,8 @@ impl Replica {
             let payload = Payload(Entry { appends }.encode_to_vec().into());
             let leader = openraft::impls::leader_id_adv::LeaderId::new(1, 1);
             let log_id = LogId::new(leader.to_committed(), self.index);
-            let entry = openraft::Entry {
-                log_id,
-                payload: openraft::EntryPayload::Normal(payload),
-            };
+            let entry =
+                openraft::Entry { log_id, payload: openraft::EntryPayload::Normal(payload) };
             Ok((entry, None))
         });
         let entries: Vec<_> = entries.collect();
@@ -214,11 +212,8 @@ async fn an_end_clears_timers_and_the_list_follows() {
 }
 
 fn deposit(cursor: u32, number: u64, status: Status) -> MailboxChange {
-    let delivery = Delivery {
-        intent_id: id(number).to_bytes(),
-        status: status.into(),
-        ..Delivery::default()
-    };
+    let delivery =
+        Delivery { intent_id: id(number).to_bytes(), status: status.into(), ..Delivery::default() };
     let entry = MailboxEntry { cursor, delivery: Some(delivery) };
     MailboxChange { mailbox: Some(mailbox()), kind: Some(ChangeKind::Deposit(entry)) }
 }
@@ -236,7 +231,8 @@ async fn a_mailbox_takes_each_effect_once_and_in_order() {
         let entries = replica.reader.deliveries(&mailbox(), 0, 10).unwrap();
         entries.into_iter().map(|entry| entry.cursor).collect::<Vec<_>>()
     };
-    let first = step(0, 0, vec![deposit(2, 1, Status::Delivered), deposit(4, 2, Status::Delivered)]);
+    let first =
+        step(0, 0, vec![deposit(2, 1, Status::Delivered), deposit(4, 2, Status::Delivered)]);
     // The same batch again, one with a gap, and one decided before the step before it.
     let gap = step(1, 5, vec![deposit(6, 3, Status::Delivered)]);
     let stale = step(0, 2, vec![deposit(6, 3, Status::Delivered)]);

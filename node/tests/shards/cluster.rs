@@ -10,7 +10,7 @@ use axp_proto::node::admin_client::AdminClient;
 use axp_proto::node::execute_response::Outcome;
 use axp_proto::node::shard_client::ShardClient;
 use axp_proto::node::{ExecuteRequest, ExecuteResponse, QueryRequest, StatusRequest};
-use axp_proto::node::{query_response, query_request::Query};
+use axp_proto::node::{query_request::Query, query_response};
 use axp_proto::shard_map::group_of;
 use tonic::transport::Channel;
 

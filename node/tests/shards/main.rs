@@ -1,5 +1,7 @@
 //! Intents on real nodes in one process, over their gRPC ports: what a gateway relies on.
 
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test")]
+
 mod cluster;
 
 use std::time::{Duration, Instant};
@@ -322,12 +324,8 @@ async fn deliveries_reach_the_mailbox_while_its_leader_is_killed() {
 
     let leader = cluster.leader(mailbox_group() as u16).await;
     let target = Target::Mailbox(WatchMailbox { mailbox: Some(mailbox()), since: 0 });
-    let open = Open {
-        group: mailbox_group(),
-        scope: Some(scope()),
-        window: 100,
-        target: Some(target),
-    };
+    let open =
+        Open { group: mailbox_group(), scope: Some(scope()), window: 100, target: Some(target) };
     let mut watch = Watch::open(&cluster, leader, open).await;
     let Answer::Deliveries(list) = watch.next().await else { panic!("no deliveries") };
     let cursors: Vec<_> = list.entries.iter().map(|entry| entry.cursor).collect();

@@ -51,7 +51,8 @@ fn repeat(intent: &Intent, submission: &Submission) -> Result<Verdict, Rejection
 
 fn first_append(mut intent: Intent, now_ms: i64) -> Decision {
     let submission = Arc::clone(&intent.submission);
-    let mut decision = Decision { submission: Some(Arc::clone(&submission)), ..Decision::default() };
+    let mut decision =
+        Decision { submission: Some(Arc::clone(&submission)), ..Decision::default() };
     for event in first_events(&submission) {
         let event = Event { seq: intent.state.last_seq + 1, at_ms: now_ms, ..event };
         intent.evolve(&event);

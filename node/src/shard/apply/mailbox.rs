@@ -66,8 +66,7 @@ fn deposit(
     mailbox: &MailboxKey,
     entry: &MailboxEntry,
 ) -> Result<(), Error> {
-    let delivery =
-        entry.delivery.as_ref().ok_or_else(|| Error::applier("a deposit of nothing"))?;
+    let delivery = entry.delivery.as_ref().ok_or_else(|| Error::applier("a deposit of nothing"))?;
     put(tx, keys::mailbox_row(mailbox, entry.cursor), delivery);
     let place = keys::mailbox_place(mailbox, &delivery.intent_id);
     put_number(tx, place, u64::from(entry.cursor));
@@ -78,11 +77,7 @@ fn deposit(
     Ok(())
 }
 
-fn withdraw(
-    tx: &mut Transaction<'_>,
-    mailbox: &MailboxKey,
-    intent_id: &[u8],
-) -> Result<(), Error> {
+fn withdraw(tx: &mut Transaction<'_>, mailbox: &MailboxKey, intent_id: &[u8]) -> Result<(), Error> {
     let place = keys::mailbox_place(mailbox, intent_id);
     let cursor = tx.number(&place)?;
     if cursor != 0 {
