@@ -6,9 +6,9 @@
 .PHONY: help verify fix fmt clippy docs test deny advisories chart e2e chaos bench image
 
 IMAGE ?= axp:0.1.0
-# How long `make chaos` breaks things: 30s is what CI affords, hours are what a release wants.
-CHAOS_SECONDS ?= 120
-SEED ?=
+# For example CHAOS_ARGS="--nemesis kill-leader,pause --seed 7"; CHAOS_DURATION=60s shortens a run.
+CHAOS_ARGS ?=
+BENCH_ARGS ?= submit --clients 64 --duration 30s
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,8 @@ fmt: ## Formatting.
 clippy: ## Lints, warnings being errors.
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-docs: ## Documentation comments and their links.
+docs: ## Documentation comments, and that the pages name what exists.
+	.ci/check-docs
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 test: ## Every Rust test, documentation tests included.
@@ -38,17 +39,19 @@ deny: ## Licences, the walls between crates, sources. Needs no network but the p
 advisories: ## Known vulnerabilities; fetches the RustSec database from GitHub.
 	.ci/cargo-deny --locked check advisories
 
-chart: ## The Helm chart: lint, schemas, refusals, rules.
-	helm/check
+chart: ## The Helm chart: lint, schemas, refusals, rules, and what our programs say of its config files.
+	cargo build --locked -p axp-node -p axp-gateway --bins
+	AXP_BIN=$(CURDIR)/target/debug helm/check
 
 e2e: ## The official SDKs, unmodified, against one node and against a cluster.
 	e2e/run
 
 chaos: ## Kills leaders under load and checks what clients were told.
-	cargo run --locked --release -p axp-chaos-tests --bin axp-chaos -- run
+	cargo build --locked --release -p axp-node -p axp-gateway -p axp-chaos-tests --bins
+	target/release/axp-chaos run $(CHAOS_ARGS)
 
-bench: ## Storage benchmarks; `axp bench` loads a server (docs/benchmarks.md).
-	cargo bench --locked --workspace
+bench: ## Loads three nodes and a gateway on this machine (docs/benchmarks.md).
+	e2e/bench-cluster $(BENCH_ARGS)
 
 image: ## The container image with all three programs.
 	docker build --tag $(IMAGE) .
