@@ -4,9 +4,11 @@
 pub const ORGANIZATION: &str = "org/";
 pub const ORGANIZATION_SLUG: &str = "org-slug/";
 pub const WORKSPACE: &str = "workspace/";
+pub const WORKSPACE_SLUG: &str = "workspace-slug/";
 pub const SERVICE_ACCOUNT: &str = "service-account/";
 pub const SERVICE_ACCOUNT_NAME: &str = "service-account-name/";
 pub const API_KEY: &str = "api-key/";
+pub const API_KEY_HASH: &str = "api-key-hash/";
 pub const AGENT: &str = "agent/";
 pub const STORED_ANSWER: &str = "answer/";
 pub const SHARD_MAP: &str = "shard-map";
@@ -27,6 +29,12 @@ pub fn workspace(workspace_id: &str) -> String {
     format!("{WORKSPACE}{workspace_id}")
 }
 
+/// Value: the workspace id. Slugs are unique in an organization.
+#[must_use]
+pub fn workspace_slug(org_id: &str, slug: &str) -> String {
+    format!("{WORKSPACE_SLUG}{org_id}/{slug}")
+}
+
 #[must_use]
 pub fn service_account(id: &str) -> String {
     format!("{SERVICE_ACCOUNT}{id}")
@@ -41,6 +49,12 @@ pub fn service_account_name(workspace_id: &str, name: &str) -> String {
 #[must_use]
 pub fn api_key(key_id: &str) -> String {
     format!("{API_KEY}{key_id}")
+}
+
+/// `hash`: hex of the SHA-256 of the whole token. Value: the key id. One token is one key.
+#[must_use]
+pub fn api_key_hash(hash: &str) -> String {
+    format!("{API_KEY_HASH}{hash}")
 }
 
 #[must_use]

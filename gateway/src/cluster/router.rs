@@ -1,0 +1,287 @@
+//! Gets a request answered by the leader of its group, whoever that is by now.
+//!
+//! Every request may be repeated: intent ids are fixed before the first attempt, control writes
+//! are compare-and-set, reads change nothing. So whatever goes wrong on the way, another node is
+//! tried until the deadline.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use axp_proto::ids::{GroupId, SLOTS};
+use axp_proto::node::{
+    Accepted, CommitRequest, ExecuteRequest, NotLeader, QueryRequest, Rejection, RevisionRequest,
+    commit_response, execute_response, query_response, revision_response,
+};
+use tonic::{Code, Request, Status};
+
+use super::cache::Cache;
+use super::error::Error;
+use super::link::{Link, Nodes};
+use super::search::Search;
+use crate::clock::Deadline;
+use crate::config::ClusterConfig;
+use crate::metrics::{NODE_ATTEMPTS_TOTAL, attempt};
+
+/// What a node said to one attempt.
+pub(super) enum Answer<T> {
+    Done(T),
+    NotLeader(NotLeader),
+}
+
+/// What the leader said, and how sure we are that it heard us once only.
+#[derive(Debug)]
+pub(crate) struct Outcome<T> {
+    pub(crate) value: T,
+    /// An earlier attempt got no answer: it may have been carried out before this one.
+    pub(crate) repeated: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Router {
+    config: ClusterConfig,
+    nodes: Arc<Nodes>,
+    cache: Arc<Cache>,
+    /// By group: one control group, and at most one shard per slot.
+    leaders: Box<[ArcSwapOption<Link>]>,
+}
+
+impl Router {
+    pub(super) fn new(config: ClusterConfig, nodes: Arc<Nodes>, cache: Arc<Cache>) -> Self {
+        let leaders = (0..=SLOTS).map(|_| ArcSwapOption::empty()).collect();
+        Self { config, nodes, cache, leaders }
+    }
+
+    pub(super) fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    pub(super) fn config(&self) -> &ClusterConfig {
+        &self.config
+    }
+
+    pub(super) fn leader(&self, group: GroupId) -> Option<Arc<Link>> {
+        self.leaders.get(usize::from(group.0))?.load_full()
+    }
+
+    pub(super) fn learn(&self, group: GroupId, link: &Arc<Link>) {
+        let Some(leader) = self.leaders.get(usize::from(group.0)) else { return };
+        if leader.load().as_ref().is_none_or(|known| !Arc::ptr_eq(known, link)) {
+            tracing::debug!(%group, node = %link.address(), "leader learned");
+            leader.store(Some(Arc::clone(link)));
+        }
+    }
+
+    /// Forgets `link` as the leader, unless another one was learned meanwhile.
+    pub(super) fn forget(&self, group: GroupId, link: &Arc<Link>) {
+        let Some(leader) = self.leaders.get(usize::from(group.0)) else { return };
+        leader.rcu(|known| known.clone().filter(|known| !Arc::ptr_eq(known, link)));
+    }
+
+    /// Every node that may know the group, from a random one on.
+    pub(super) fn candidates(&self, group: GroupId) -> Vec<Arc<Link>> {
+        let topology = self.cache.load().topology.clone();
+        let members = topology.as_deref().and_then(|topology| topology.members.get(&group));
+        let mut links: Vec<Arc<Link>> = match members {
+            Some(members) if !members.is_empty() => {
+                members.iter().filter_map(|address| self.nodes.link(address)).collect()
+            }
+            _ => self.everybody(),
+        };
+        if !links.is_empty() {
+            let first = rand::random_range(0..links.len());
+            links.rotate_left(first);
+        }
+        links
+    }
+
+    /// All nodes of the shard map, or the configured ones while there is none.
+    pub(super) fn everybody(&self) -> Vec<Arc<Link>> {
+        let topology = self.cache.load().topology.clone();
+        let known = topology.iter().flat_map(|topology| topology.nodes.iter().map(|node| &**node));
+        let mut addresses: Vec<&str> = known.chain(self.nodes.seeds()).collect();
+        addresses.dedup();
+        addresses.iter().filter_map(|address| self.nodes.link(address)).collect()
+    }
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// When no leader answered in time. A rejection is an answer.
+    pub(crate) async fn execute(
+        &self,
+        request: &ExecuteRequest,
+        deadline: Deadline,
+    ) -> Result<Outcome<Result<Accepted, Rejection>>, Error> {
+        let group = group_of(request.group);
+        self.call(group, deadline, |link: Arc<Link>, patience| async move {
+            let request = timed(request.clone(), patience);
+            let answer = link.shard().execute(request).await?.into_inner();
+            match answer.outcome {
+                Some(execute_response::Outcome::Accepted(accepted)) => Ok(Answer::Done(Ok(accepted))),
+                Some(execute_response::Outcome::Rejection(rejection)) => {
+                    Ok(Answer::Done(Err(rejection)))
+                }
+                Some(execute_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
+                None => Err(no_outcome()),
+            }
+        })
+        .await
+    }
+
+    /// Asks a linearizable question.
+    ///
+    /// # Errors
+    /// When no leader answered in time. A rejection is an answer.
+    pub(crate) async fn query(
+        &self,
+        request: &QueryRequest,
+        deadline: Deadline,
+    ) -> Result<query_response::Outcome, Error> {
+        let group = group_of(request.group);
+        let outcome = self
+            .call(group, deadline, |link: Arc<Link>, patience| async move {
+                let request = timed(request.clone(), patience);
+                let answer = link.shard().query(request).await?.into_inner();
+                match answer.outcome {
+                    Some(query_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
+                    Some(outcome) => Ok(Answer::Done(outcome)),
+                    None => Err(no_outcome()),
+                }
+            })
+            .await?;
+        Ok(outcome.value)
+    }
+
+    /// Commits a compare-and-set over control rows.
+    pub(super) async fn commit(
+        &self,
+        request: &CommitRequest,
+        deadline: Deadline,
+    ) -> Result<commit_response::Outcome, Error> {
+        let outcome = self
+            .call(GroupId::CONTROL, deadline, |link: Arc<Link>, patience| async move {
+                let request = timed(request.clone(), patience);
+                let answer = link.control().commit(request).await?.into_inner();
+                match answer.outcome {
+                    Some(commit_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
+                    Some(outcome) => Ok(Answer::Done(outcome)),
+                    None => Err(no_outcome()),
+                }
+            })
+            .await?;
+        Ok(outcome.value)
+    }
+
+    /// The revision that everything committed so far has.
+    pub(super) async fn revision(&self, deadline: Deadline) -> Result<u64, Error> {
+        let outcome = self
+            .call(GroupId::CONTROL, deadline, |link: Arc<Link>, patience| async move {
+                let request = timed(RevisionRequest {}, patience);
+                let answer = link.control().revision(request).await?.into_inner();
+                match answer.outcome {
+                    Some(revision_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
+                    Some(revision_response::Outcome::Revision(revision)) => {
+                        Ok(Answer::Done(revision))
+                    }
+                    None => Err(no_outcome()),
+                }
+            })
+            .await?;
+        Ok(outcome.value)
+    }
+
+    async fn call<T, F, R>(
+        &self,
+        group: GroupId,
+        deadline: Deadline,
+        attempt: F,
+    ) -> Result<Outcome<T>, Error>
+    where
+        F: Fn(Arc<Link>, Duration) -> R,
+        R: Future<Output = Result<Answer<T>, Status>>,
+    {
+        let mut repeated = false;
+        let search = async {
+            let mut search = Search::new(group);
+            loop {
+                let Some(link) = search.next(self).await else { return Err(Error::NotReady) };
+                let patience = self.config.attempt_timeout().min(deadline.remaining());
+                match tokio::time::timeout(patience, attempt(Arc::clone(&link), patience)).await {
+                    Ok(Ok(Answer::Done(value))) => {
+                        count(attempt::ANSWERED);
+                        search.found(self, &link);
+                        return Ok(Outcome { value, repeated });
+                    }
+                    Ok(Ok(Answer::NotLeader(hint))) => {
+                        count(attempt::NOT_LEADER);
+                        search.not_leader(self, &link, &hint);
+                    }
+                    Ok(Err(status)) => {
+                        count(attempt::FAILED);
+                        refused(group, &link, status)?;
+                        repeated = true;
+                        search.failed(self, &link);
+                    }
+                    Err(_) => {
+                        count(attempt::TIMED_OUT);
+                        tracing::debug!(%group, node = %link.address(), "attempt timed out");
+                        repeated = true;
+                        link.suspect();
+                        search.failed(self, &link);
+                    }
+                }
+            }
+        };
+        match tokio::time::timeout_at(deadline.instant(), search).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::NoLeader { group }),
+        }
+    }
+}
+
+/// Whether a status ends the search.
+fn refused(group: GroupId, link: &Link, status: Status) -> Result<(), Error> {
+    tracing::debug!(%group, node = %link.address(), %status, "attempt failed");
+    match status.code() {
+        Code::ResourceExhausted => Err(Error::Busy { group }),
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Unauthenticated => Err(Error::Refused { group, status: Box::new(status) }),
+        // Broken on the way or in that node: nothing is known about the others.
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => Ok(()),
+    }
+}
+
+/// A request that tells the node how long its answer is of use, and which trace it belongs to.
+fn timed<T>(message: T, patience: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(patience);
+    crate::trace::inject(&mut request);
+    request
+}
+
+fn group_of(group: u32) -> GroupId {
+    GroupId::try_from(group).unwrap_or(GroupId::CONTROL)
+}
+
+fn no_outcome() -> Status {
+    Status::internal("a node answered without an outcome")
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!(NODE_ATTEMPTS_TOTAL, "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,162 @@
+//! What an operator sets: one struct per section, one TOML file, overridden by the environment.
+//!
+//! Unknown keys are refused, and `validate` names the key that is wrong and what to set instead.
+//! `gateway/config/example.toml` documents every key with its default and is tested against it.
+
+mod cluster;
+mod environment;
+mod limits;
+mod listen;
+mod seed;
+mod streams;
+mod telemetry;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use cluster::ClusterConfig;
+pub use limits::{LimitsConfig, RateLimitConfig};
+pub use listen::{AdminConfig, GrpcConfig, HttpConfig, ServerConfig};
+pub use seed::SeedConfig;
+pub use streams::StreamsConfig;
+pub use telemetry::{LogFormat, TelemetryConfig};
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the configuration file {path} cannot be read")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the configuration does not parse: {0}")]
+    Parse(String),
+    #[error("the environment variable {name} does not name a key: {problem}")]
+    Environment { name: String, problem: String },
+    #[error("{key} {problem}: {fix}")]
+    Invalid { key: &'static str, problem: String, fix: &'static str },
+}
+
+/// The whole configuration of a gateway.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Config {
+    pub server: ServerConfig,
+    pub http: HttpConfig,
+    pub grpc: GrpcConfig,
+    pub admin: AdminConfig,
+    pub cluster: ClusterConfig,
+    pub limits: LimitsConfig,
+    pub rate_limit: RateLimitConfig,
+    pub streams: StreamsConfig,
+    pub seed: SeedConfig,
+    pub telemetry: TelemetryConfig,
+}
+
+impl Config {
+    /// Reads a file, puts the environment over it and validates the outcome.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a key is unknown, or a value makes no sense.
+    pub fn load(path: Option<&Path>) -> Result<Self, Error> {
+        let text = match path {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|source| Error::Read { path: path.to_owned(), source })?,
+        };
+        let config = environment::merge(&text, std::env::vars())?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// # Errors
+    /// The first key whose value makes no sense, and what to set instead.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.server.validate()?;
+        self.http.validate()?;
+        self.grpc.validate()?;
+        self.admin.validate()?;
+        self.cluster.validate()?;
+        self.limits.validate()?;
+        self.rate_limit.validate()?;
+        self.streams.validate()?;
+        self.seed.validate()?;
+        self.telemetry.validate()
+    }
+}
+
+/// Refuses a number outside `1..=most`.
+fn require_range(key: &'static str, value: u64, most: u64, fix: &'static str) -> Result<(), Error> {
+    if (1..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::Invalid { key, problem: format!("is {value}"), fix })
+}
+
+/// Refuses what is not `host:port`.
+fn require_host_port(key: &'static str, address: &str) -> Result<(), Error> {
+    let valid = address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if valid {
+        return Ok(());
+    }
+    Err(Error::Invalid { key, problem: format!("is {address:?}"), fix: "set host:port" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../config/example.toml");
+
+    #[test]
+    fn the_example_is_the_default() {
+        let example: Config = toml::from_str(EXAMPLE).unwrap();
+        assert_eq!(example, Config::default());
+        example.validate().unwrap();
+    }
+
+    #[test]
+    fn the_example_names_every_key() {
+        let defaults = toml::Table::try_from(Config::default()).unwrap();
+        let example: toml::Table = toml::from_str(EXAMPLE).unwrap();
+        assert_eq!(defaults, example);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let error = toml::from_str::<Config>("[http]\nlisten-on = \"x\"\n").unwrap_err();
+        assert!(error.to_string().contains("listen-on"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_value_names_its_key() {
+        let mut config = Config::default();
+        config.http.listen = "nowhere".to_owned();
+        let error = config.validate().unwrap_err().to_string();
+        assert_eq!(error, "http.listen is \"nowhere\": set host:port");
+    }
+
+    #[test]
+    fn the_environment_wins() {
+        let variables = [
+            ("AXP_GATEWAY__CLUSTER__NODES", "[\"a:1\", \"b:2\"]"),
+            ("AXP_GATEWAY__RATE_LIMIT__ENABLED", "false"),
+            ("AXP_GATEWAY__HTTP__LISTEN", "0.0.0.0:1"),
+            ("AXP_API_KEY", "secret-of-the-seed"),
+            ("HOME", "/"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = environment::merge("[http]\nlisten = \"x:2\"\n", variables.into_iter()).unwrap();
+        assert_eq!(config.cluster.nodes, ["a:1", "b:2"]);
+        assert!(!config.rate_limit.enabled);
+        assert_eq!(config.http.listen, "0.0.0.0:1");
+        assert_eq!(config.seed.api_key, "secret-of-the-seed");
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_refused() {
+        let variable = ("AXP_GATEWAY__HTTP__LISTN".to_owned(), "x".to_owned());
+        let error = environment::merge("", [variable].into_iter()).unwrap_err().to_string();
+        assert!(error.contains("there is no http.listn"), "{error}");
+    }
+}

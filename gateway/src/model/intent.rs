@@ -1,0 +1,286 @@
+//! Intents as readers see them (contract, intents.md 2 to 8).
+
+use axp_proto::error_code::ErrorCode;
+use axp_proto::ids::IntentId;
+use axp_proto::log::{Status, WaitingReason};
+use axp_proto::node::{IntentRow, IntentView};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::event::present;
+use super::{EventBody, PendingWithBody, RawJson};
+use crate::clock::rfc3339;
+use crate::error::ApiError;
+use crate::json::Fields;
+use crate::service::{Resolved, Submitted};
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SubmittedBody {
+    pub(crate) ok: bool,
+    pub(crate) intent_id: String,
+    pub(crate) status: &'static str,
+    pub(crate) created_at: String,
+    pub(crate) correlation_id: String,
+    pub(crate) to_agent: String,
+}
+
+impl From<Submitted> for SubmittedBody {
+    fn from(submitted: Submitted) -> Self {
+        Self {
+            ok: true,
+            intent_id: submitted.intent_id.to_string(),
+            status: submitted.status.wire_name(),
+            created_at: rfc3339(submitted.created_at_ms),
+            correlation_id: submitted.correlation_id,
+            to_agent: submitted.to_agent,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct IntentBody {
+    pub(crate) intent_id: String,
+    pub(crate) intent_type: String,
+    pub(crate) status: &'static str,
+    pub(crate) lifecycle_status: &'static str,
+    pub(crate) legacy_status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lifecycle_waiting_reason: Option<&'static str>,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) correlation_id: String,
+    pub(crate) from_agent: String,
+    pub(crate) to_agent: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_to: Option<String>,
+    pub(crate) payload: RawJson,
+    /// After completion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<RawJson>,
+    /// After failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<RawJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deadline_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) due_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) remind_after_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) remind_interval_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_reminders: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) escalate_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_delivery_attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) human_task: Option<RawJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pending_with: Option<PendingWithBody>,
+    pub(crate) policy_generation: u32,
+    /// Number of the last event.
+    pub(crate) last_seq: u32,
+}
+
+impl IntentBody {
+    /// # Errors
+    /// When a node left out what every intent has.
+    pub(crate) fn new(view: &IntentView) -> Result<Self, ApiError> {
+        let (Some(state), Some(submission)) = (&view.state, &view.submission) else {
+            return Err(ApiError::internal());
+        };
+        let id = IntentId::from_slice(&view.intent_id).map_err(|_| ApiError::internal())?;
+        let waiting_reason = if state.status() == Status::Waiting {
+            state.waiting_reason().wire_name()
+        } else {
+            WaitingReason::Unspecified.wire_name()
+        };
+        let outcome = |member: &str, status: Status| {
+            let event = view.terminal_event.as_ref().filter(|event| event.status() == status)?;
+            let details = Fields::parse(&event.details_json).ok()?;
+            details.get(member).map(|value: &RawValue| RawJson::new(value.get().as_bytes()))
+        };
+        let deadline_at = submission.deadline_at_ms.map(rfc3339);
+        Ok(Self {
+            intent_id: id.to_string(),
+            intent_type: submission.intent_type.clone(),
+            status: state.status().wire_name(),
+            lifecycle_status: state.status().wire_name(),
+            legacy_status: state.status().legacy_name(),
+            waiting_reason,
+            lifecycle_waiting_reason: waiting_reason,
+            created_at: rfc3339(state.created_at_ms),
+            updated_at: rfc3339(state.updated_at_ms),
+            correlation_id: submission.correlation_id.clone(),
+            from_agent: submission.from_agent.clone(),
+            to_agent: submission.to_agent.clone(),
+            reply_to: present(&submission.reply_to),
+            payload: RawJson::new(&submission.payload_json),
+            result: outcome("result", Status::Completed),
+            error: outcome("error", Status::Failed),
+            due_at: deadline_at.clone(),
+            deadline_at,
+            remind_after_seconds: submission.remind_after_seconds,
+            remind_interval_seconds: submission.remind_interval_seconds,
+            max_reminders: submission.max_reminders,
+            escalate_to: present(&submission.escalate_to),
+            max_delivery_attempts: submission.max_delivery_attempts,
+            human_task: (!submission.human_task_json.is_empty())
+                .then(|| RawJson::new(&submission.human_task_json)),
+            pending_with: state.pending_with.as_ref().map(PendingWithBody::new),
+            policy_generation: state.policy_generation,
+            last_seq: state.last_seq,
+        })
+    }
+}
+
+/// An intent, with what examples and the product page read at the top level.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GetIntentBody {
+    pub(crate) ok: bool,
+    pub(crate) intent_id: String,
+    pub(crate) intent_type: String,
+    pub(crate) status: &'static str,
+    pub(crate) lifecycle_status: &'static str,
+    pub(crate) payload: RawJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<RawJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<RawJson>,
+    pub(crate) to_agent: String,
+    pub(crate) from_agent: String,
+    pub(crate) correlation_id: String,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) intent: IntentBody,
+}
+
+impl From<IntentBody> for GetIntentBody {
+    fn from(intent: IntentBody) -> Self {
+        Self {
+            ok: true,
+            intent_id: intent.intent_id.clone(),
+            intent_type: intent.intent_type.clone(),
+            status: intent.status,
+            lifecycle_status: intent.lifecycle_status,
+            payload: intent.payload.clone(),
+            result: intent.result.clone(),
+            error: intent.error.clone(),
+            to_agent: intent.to_agent.clone(),
+            from_agent: intent.from_agent.clone(),
+            correlation_id: intent.correlation_id.clone(),
+            created_at: intent.created_at.clone(),
+            updated_at: intent.updated_at.clone(),
+            intent,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IntentListBody {
+    pub(crate) ok: bool,
+    pub(crate) intents: Vec<IntentRowBody>,
+}
+
+/// An intent in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IntentRowBody {
+    pub(crate) intent_id: String,
+    pub(crate) intent_type: String,
+    pub(crate) status: &'static str,
+    pub(crate) lifecycle_status: &'static str,
+    pub(crate) to_agent: String,
+    pub(crate) from_agent: String,
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+}
+
+impl IntentRowBody {
+    /// Absent for a row without an id or summary, which no node sends.
+    pub(crate) fn new(row: &IntentRow) -> Option<Self> {
+        let summary = row.summary.as_ref()?;
+        Some(Self {
+            intent_id: IntentId::from_slice(&row.intent_id).ok()?.to_string(),
+            intent_type: summary.intent_type.clone(),
+            status: summary.status().wire_name(),
+            lifecycle_status: summary.status().wire_name(),
+            to_agent: summary.to_agent.clone(),
+            from_agent: summary.from_agent.clone(),
+            created_at: rfc3339(summary.created_at_ms),
+            updated_at: rfc3339(summary.updated_at_ms),
+        })
+    }
+}
+
+/// What a resolve or resume led to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CommandBody {
+    pub(crate) ok: bool,
+    /// False when nothing was changed; `reason` tells why.
+    pub(crate) applied: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) intent_id: String,
+    pub(crate) status: &'static str,
+    pub(crate) policy_generation: u32,
+    pub(crate) intent: IntentBody,
+    /// The event that was appended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event: Option<EventBody>,
+    /// After resolve: whether the outcome was handed to `reply_to`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) completion_delivery: Option<CompletionDeliveryBody>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CompletionDeliveryBody {
+    pub(crate) delivered: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_to: Option<String>,
+}
+
+impl CommandBody {
+    /// # Errors
+    /// When a node left out what every intent has.
+    pub(crate) fn new(resolved: &Resolved) -> Result<Self, ApiError> {
+        let intent = IntentBody::new(&resolved.intent)?;
+        let id = IntentId::from_slice(&resolved.intent.intent_id)
+            .map_err(|_| ApiError::new(ErrorCode::Internal, "internal error"))?;
+        let event = resolved.event.as_ref().map(|event| EventBody::new(id, event));
+        let reason = match (&event, resolved.stale) {
+            (_, true) => Some("stale_policy_generation"),
+            (None, false) => Some("not_waiting"),
+            (Some(_), false) => None,
+        };
+        Ok(Self {
+            ok: true,
+            applied: reason.is_none(),
+            reason,
+            intent_id: intent.intent_id.clone(),
+            status: event.as_ref().map_or(intent.status, |event| event.status),
+            policy_generation: intent.policy_generation,
+            intent,
+            event,
+            completion_delivery: None,
+        })
+    }
+
+    /// Says what became of the outcome for `reply_to`. Inboxes do not exist yet, and what is not
+    /// delivered is not called delivered.
+    pub(crate) fn with_completion_delivery(mut self) -> Self {
+        let reply_to = self.intent.reply_to.clone();
+        let reason = if reply_to.is_some() { "inbox_not_available" } else { "reply_to_not_set" };
+        if self.applied {
+            let reason = Some(reason);
+            self.completion_delivery =
+                Some(CompletionDeliveryBody { delivered: false, reason, reply_to });
+        }
+        self
+    }
+}

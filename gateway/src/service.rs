@@ -1,0 +1,68 @@
+//! What the API does, whatever the protocol: HTTP and gRPC translate to and from this layer.
+
+mod accounts;
+mod address;
+mod agents;
+mod answers;
+mod caller;
+mod credential;
+mod idempotency;
+mod intents;
+mod owner;
+mod resolve;
+mod resume;
+mod submission;
+mod target;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::accounts::{CreatedKey, Revoked};
+pub(crate) use self::address::{AgentPath, normalise, slug};
+pub(crate) use self::agents::{AgentEntry, Listening};
+pub(crate) use self::answers::{Stored, sweep};
+pub(crate) use self::caller::{Caller, Credentials};
+pub(crate) use self::credential::{hash_hex, hint, new_id, new_token};
+pub(crate) use self::intents::ListFilter;
+pub(crate) use self::resolve::Resolved;
+pub(crate) use self::resume::Resumed;
+pub(crate) use self::submission::Submitted;
+use crate::clock::Deadline;
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::limits::Limits;
+use crate::trace::TraceContext;
+
+/// Shared by every request of one gateway.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) config: Config,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) limits: Limits,
+    /// Set when the gateway is to stop: streams end then, with a hint to come back.
+    pub(crate) stop: CancellationToken,
+}
+
+/// One request: who asks, and until when an answer is of use.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) deadline: Deadline,
+    pub(crate) trace: TraceContext,
+    /// The `Idempotency-Key`, if one was sent.
+    pub(crate) idempotency_key: Option<String>,
+    /// The acting agent that the caller asserts, as sent.
+    pub(crate) owner: Option<String>,
+}
+
+impl Service {
+    pub(crate) fn new(config: Config, cluster: Arc<Cluster>, stop: CancellationToken) -> Self {
+        let limits = Limits::new(&config.limits, &config.rate_limit);
+        Self { config, cluster, limits, stop }
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::after(self.config.cluster.request_timeout())
+    }
+}

@@ -1,0 +1,57 @@
+//! Idempotency keys: scope (identity, route, key), compared by the meaning of the body.
+
+use axp_proto::ids::{IntentId, Slot};
+use axp_proto::node::IdempotencyKey;
+use axp_proto::shard_map::idempotency_slot;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::{Call, Service};
+use crate::clock;
+use crate::error::ApiError;
+use crate::json;
+
+const KEY_LENGTH_MAX: usize = 255;
+
+/// A key that was sent with a request.
+#[derive(Debug, Clone)]
+pub(super) struct Claim {
+    pub(super) hash: Bytes,
+    pub(super) fingerprint: Bytes,
+    slot: Slot,
+}
+
+impl Claim {
+    /// The claim of a request, if it came with a key. `route` is the method and path: the same key
+    /// at two places is two keys.
+    pub(super) fn of(call: &Call, route: &str, body: &[u8]) -> Result<Option<Self>, ApiError> {
+        let Some(key) = call.idempotency_key.as_deref() else { return Ok(None) };
+        if key.len() > KEY_LENGTH_MAX {
+            let message = "must have at most 255 characters";
+            return Err(ApiError::invalid(&["header", "Idempotency-Key"], message, "value_error"));
+        }
+        let mut hash = Sha256::new();
+        for part in [call.caller.account_id(), route, key] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Ok(Some(Self {
+            hash: Bytes::copy_from_slice(&hash.finalize()),
+            fingerprint: json::fingerprint(body)?,
+            slot: idempotency_slot(call.caller.workspace_id(), route, key),
+        }))
+    }
+
+    pub(super) fn to_wire(&self) -> IdempotencyKey {
+        IdempotencyKey { key_hash: self.hash.clone(), fingerprint: self.fingerprint.clone() }
+    }
+}
+
+impl Service {
+    /// The id of a new intent: with a key where a duplicate meets the original, else anywhere.
+    pub(super) fn new_intent_id(claim: Option<&Claim>) -> IntentId {
+        let random: u64 = rand::random();
+        let slot = claim.map_or_else(|| Slot::from_hash(rand::random()), |claim| claim.slot);
+        IntentId::new(u64::try_from(clock::now_ms()).unwrap_or_default(), slot, random)
+    }
+}

@@ -1,0 +1,100 @@
+//! Where an intent goes: whose mailbox an address is, and how its agent wants deliveries.
+
+use axp_proto::error_code::ErrorCode;
+use axp_proto::log::DeliveryMode;
+
+use super::address::parts;
+use super::{Call, Service};
+use crate::cluster::Tables;
+use crate::error::ApiError;
+
+/// An address with the workspace that its mailbox belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) address: String,
+    pub(super) org_id: String,
+    pub(super) workspace_id: String,
+    /// Unspecified when no agent is registered under the address.
+    pub(super) mode: DeliveryMode,
+}
+
+impl Service {
+    /// Finds the home of an address.
+    pub(super) async fn target(&self, call: &Call, address: String) -> Result<Target, ApiError> {
+        let found = locate(&self.cluster.cache.load(), &address);
+        let found = match found {
+            Located::Agent(..) | Located::Opaque => found,
+            // The mailbox is certain; how its agent wants deliveries may be a second old.
+            Located::Workspace(..) => {
+                locate(&*self.cluster.refresh_if_old(call.deadline).await?, &address)
+            }
+            // An organization made a moment ago through another gateway: whose mailbox it is
+            // depends on knowing it.
+            Located::Nowhere => locate(&*self.cluster.refresh(call.deadline).await?, &address),
+        };
+        let caller = &call.caller;
+        let (org_id, workspace_id, mode) = match found {
+            Located::Agent(org_id, workspace_id, mode) => (org_id, workspace_id, mode),
+            Located::Workspace(org_id, workspace_id) => {
+                (org_id, workspace_id, DeliveryMode::Unspecified)
+            }
+            Located::Opaque | Located::Nowhere => {
+                let (org_id, workspace_id) = (caller.org_id(), caller.workspace_id());
+                (org_id.to_owned(), workspace_id.to_owned(), DeliveryMode::Unspecified)
+            }
+        };
+        Ok(Target { address, org_id, workspace_id, mode })
+    }
+
+    /// As [`Self::target`], for sending to it.
+    ///
+    /// # Errors
+    /// 403 when the address belongs to another organization: organizations are closed to others.
+    pub(super) async fn receiver(&self, call: &Call, address: String) -> Result<Target, ApiError> {
+        let target = self.target(call, address).await?;
+        if target.org_id == call.caller.org_id() {
+            return Ok(target);
+        }
+        let message = "the receiver's organization does not take intents from others";
+        Err(ApiError::new(ErrorCode::ReceiverOrgClosed, message))
+    }
+}
+
+enum Located {
+    /// Organization, workspace and delivery mode of a registered agent.
+    Agent(String, String, DeliveryMode),
+    /// Organization and workspace that the address names.
+    Workspace(String, String),
+    /// It names a workspace that is not known.
+    Nowhere,
+    /// It names no workspace.
+    Opaque,
+}
+
+fn locate(tables: &Tables, address: &str) -> Located {
+    if let Some(agent) = tables.agents.get(address)
+        && agent.value.status == "active"
+    {
+        let agent = &agent.value;
+        let account = tables.accounts.get(&agent.service_account_id);
+        let mode = account.map_or(DeliveryMode::Stream, |account| account.value.delivery_mode());
+        let mode = if mode == DeliveryMode::Unspecified { DeliveryMode::Stream } else { mode };
+        return Located::Agent(agent.org_id.clone(), agent.workspace_id.clone(), mode);
+    }
+    let Some(parts) = parts(address) else { return Located::Opaque };
+    match tables.workspace_by_slugs(parts.organization, parts.workspace) {
+        Some(workspace) => {
+            let workspace = &workspace.value;
+            Located::Workspace(workspace.org_id.clone(), workspace.workspace_id.clone())
+        }
+        None => Located::Nowhere,
+    }
+}
+
+/// The organization that an address belongs to, if it belongs to any.
+pub(super) fn home_organization(tables: &Tables, address: &str) -> Option<String> {
+    match locate(tables, address) {
+        Located::Agent(org_id, ..) | Located::Workspace(org_id, _) => Some(org_id),
+        Located::Nowhere | Located::Opaque => None,
+    }
+}
