@@ -8,6 +8,8 @@
 //!              └─ Raft port (hello) ──┴─ (everything else)
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod actor;
 pub mod admin;
 pub mod clock;
