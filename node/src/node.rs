@@ -87,11 +87,18 @@ impl Node {
     ) -> Result<NodeHandle, Error> {
         config.validate()?;
         let tasks = Tasks::new(Fatal::default());
-        let result = Box::pin(start(config, listeners, services, links, &tasks)).await;
+        // Whoever gives up waiting drops this future: what was started must then let go of the
+        // sockets and the store, too.
+        let guard = tasks.stopping().drop_guard();
+        let started = Box::pin(start(config, listeners, services, links, &tasks));
+        let result = tokio::select! {
+            result = started => result,
+            reason = tasks.fatal().wait() => Err(Error::Failed(reason)),
+        };
         if result.is_err() {
-            // What was started already must let go of the sockets and the store.
             tasks.stop(STOP_DEADLINE).await;
         }
+        guard.disarm();
         result
     }
 }

@@ -1,0 +1,12 @@
+//! Whole nodes in one process: real gRPC on loopback, real stores in temporary folders, and a small
+//! key-value store in place of shards.
+
+mod admin;
+mod failover;
+mod founding;
+mod kv;
+mod leadership;
+mod partition;
+mod snapshot;
+mod support;
+mod transport;

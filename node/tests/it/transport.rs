@@ -1,0 +1,47 @@
+//! The Raft port refuses what is not meant for it.
+
+use axp_node::raft::peer::connect;
+use axp_proto::raft::{AppendRequest, LeaderVote, PingRequest, Target, VoteRequest};
+use tonic::Code;
+
+use crate::support::Cluster;
+
+fn vote(target: Option<Target>) -> VoteRequest {
+    let vote = Some(LeaderVote { term: 0, node_id: 2, committed: false });
+    VoteRequest { target, vote, last_log_id: None, leadership_transfer: false }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_for_others_are_refused() {
+    let mut cluster = Cluster::started(1, |_| {}).await;
+    let cluster_id = cluster.nodes[&1].handle.context().members.cluster_id().to_owned();
+    let mut client = connect(&cluster.peers[0].raft_address).unwrap();
+    let target = |cluster_id: &str, group, to_node_id| {
+        Some(Target { cluster_id: cluster_id.to_owned(), group, to_node_id })
+    };
+    let cases = [
+        (None, Code::InvalidArgument),
+        (target("another", 1, 1), Code::FailedPrecondition),
+        (target(&cluster_id, 1, 2), Code::FailedPrecondition),
+        (target(&cluster_id, 77, 1), Code::NotFound),
+        (target(&cluster_id, 1 << 20, 1), Code::InvalidArgument),
+    ];
+    for (target, code) in cases {
+        let status = client.vote(vote(target.clone())).await.unwrap_err();
+        assert_eq!(status.code(), code, "vote to {target:?}: {status}");
+        let append = AppendRequest { target: target.clone(), ..AppendRequest::default() };
+        let status = client.append(append).await.unwrap_err();
+        assert_eq!(status.code(), code, "append to {target:?}: {status}");
+    }
+    let granted = client.vote(vote(target(&cluster_id, 1, 1))).await.unwrap().into_inner();
+    assert!(!granted.granted, "a vote of term 0 is behind");
+    let empty = AppendRequest { target: target(&cluster_id, 1, 1), ..AppendRequest::default() };
+    assert_eq!(client.append(empty).await.unwrap_err().code(), Code::InvalidArgument);
+
+    let ping =
+        |cluster_id: &str| PingRequest { from_node_id: 2, cluster_id: cluster_id.to_owned() };
+    assert_eq!(client.ping(ping(&cluster_id)).await.unwrap().into_inner().node_id, 1);
+    let status = client.ping(ping("another")).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    cluster.shutdown().await;
+}
