@@ -15,7 +15,7 @@
 //! new disk is not named there. A crash between any two steps is met by asking again.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axp_proto::raft::raft_client::RaftClient;
 use axp_proto::raft::{Founding, HelloRequest, HelloResponse, Member};
@@ -24,6 +24,7 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 use super::identity::{self, Identity};
+use crate::clock::Clock;
 use crate::config::{ClusterConfig, PeerConfig};
 use crate::raft::peer::{AddressError, connect};
 
@@ -181,7 +182,8 @@ fn found(
         cluster_id: Uuid::new_v4().to_string(),
         members,
         shard_groups: cluster.shard_groups.into(),
-        founded_at_ms: unix_ms(),
+        // For people; nothing is decided by it.
+        founded_at_ms: Clock::system().now_ms(),
     }
 }
 
@@ -195,11 +197,4 @@ fn check_named(founding: &Founding, identity: &Identity) -> Result<(), Error> {
         }
         Some(_) => Ok(()),
     }
-}
-
-/// For people who look at a founding; nothing is decided by it.
-#[expect(clippy::disallowed_methods, reason = "no clock of the node's own is there yet")]
-fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -166,7 +166,7 @@ impl Service {
     }
 }
 
-fn malformed(error: wire::Error) -> Status {
+fn malformed(error: &wire::Error) -> Status {
     Status::invalid_argument(format!("malformed request: {error}"))
 }
 
@@ -178,14 +178,16 @@ impl RaftService for Service {
     ) -> Result<Response<AppendResponse>, Status> {
         let request = request.into_inner();
         let (group, raft) = self.group(request.target.as_ref())?;
-        let result = raft.append_entries(wire::append_from(request).map_err(malformed)?).await;
-        Ok(Response::new(wire::append_answer(self.answer(group, result)?)))
+        let result = raft
+            .append_entries(wire::append_from(request).map_err(|error| malformed(&error))?)
+            .await;
+        Ok(Response::new(wire::append_answer(&self.answer(group, result)?)))
     }
 
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
         let request = request.into_inner();
         let (group, raft) = self.group(request.target.as_ref())?;
-        let result = raft.vote(wire::vote_from(request).map_err(malformed)?).await;
+        let result = raft.vote(wire::vote_from(&request).map_err(|error| malformed(&error))?).await;
         Ok(Response::new(wire::vote_answer(&self.answer(group, result)?)))
     }
 
@@ -195,7 +197,8 @@ impl RaftService for Service {
     ) -> Result<Response<VoteResponse>, Status> {
         let request = request.into_inner();
         let (group, raft) = self.group(request.target.as_ref())?;
-        let result = raft.pre_vote(wire::vote_from(request).map_err(malformed)?).await;
+        let result =
+            raft.pre_vote(wire::vote_from(&request).map_err(|error| malformed(&error))?).await;
         Ok(Response::new(wire::vote_answer(&self.answer(group, result)?)))
     }
 
@@ -205,7 +208,7 @@ impl RaftService for Service {
     ) -> Result<Response<TransferLeaderResponse>, Status> {
         let request = request.into_inner();
         let (group, raft) = self.group(request.target.as_ref())?;
-        let request = wire::transfer_from(request).map_err(malformed)?;
+        let request = wire::transfer_from(&request).map_err(|error| malformed(&error))?;
         let result = raft.handle_transfer_leader(request).await;
         let answer = result.map_err(|error| self.failed(group, &error))?;
         Ok(Response::new(wire::transfer_answer(&answer)))

@@ -70,16 +70,16 @@ pub(super) fn append_from(
     })
 }
 
-pub(super) fn append_answer(response: AppendEntriesResponse<TypeConfig>) -> raft::AppendResponse {
+pub(super) fn append_answer(response: &AppendEntriesResponse<TypeConfig>) -> raft::AppendResponse {
     let blank = raft::Blank {};
     let outcome = match response {
         AppendEntriesResponse::Success => Outcome::Success(blank),
         AppendEntriesResponse::PartialSuccess(None) => Outcome::PartialNone(blank),
         AppendEntriesResponse::PartialSuccess(Some(last)) => {
-            Outcome::PartialSuccess(log_id_to_proto(&last))
+            Outcome::PartialSuccess(log_id_to_proto(last))
         }
         AppendEntriesResponse::Conflict => Outcome::Conflict(blank),
-        AppendEntriesResponse::HigherVote(vote) => Outcome::HigherVote(vote_to_proto(&vote)),
+        AppendEntriesResponse::HigherVote(vote) => Outcome::HigherVote(vote_to_proto(vote)),
     };
     raft::AppendResponse { outcome: Some(outcome) }
 }
@@ -117,7 +117,7 @@ pub(super) fn vote_request(
     }
 }
 
-pub(super) fn vote_from(message: raft::VoteRequest) -> Result<VoteRequest<TypeConfig>, Error> {
+pub(super) fn vote_from(message: &raft::VoteRequest) -> Result<VoteRequest<TypeConfig>, Error> {
     Ok(VoteRequest {
         vote: required_vote(message.vote)?,
         last_log_id: optional_log_id(message.last_log_id)?,
@@ -156,7 +156,7 @@ pub(super) fn transfer_request(
 }
 
 pub(super) fn transfer_from(
-    message: raft::TransferLeaderRequest,
+    message: &raft::TransferLeaderRequest,
 ) -> Result<TransferLeaderRequest<TypeConfig>, Error> {
     let from = required_vote(message.from)?;
     Ok(TransferLeaderRequest::new(from, message.to, optional_log_id(message.last_log_id)?))
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn success_of_a_cut_batch_is_partial() {
         let answer = |cut| {
-            let message = append_answer(AppendEntriesResponse::Success);
+            let message = append_answer(&AppendEntriesResponse::Success);
             append_answer_from(message, cut).unwrap()
         };
         assert_eq!(answer(None), AppendEntriesResponse::Success);
@@ -289,7 +289,7 @@ mod tests {
             AppendEntriesResponse::PartialSuccess(Some(id(9))),
             AppendEntriesResponse::HigherVote(Vote::new(7, 3)),
         ] {
-            let message = append_answer(response.clone());
+            let message = append_answer(&response);
             assert_eq!(append_answer_from(message, Some(id(6))).unwrap(), response);
         }
         assert!(append_answer_from(raft::AppendResponse::default(), None).is_err());

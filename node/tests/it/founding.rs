@@ -170,7 +170,7 @@ async fn a_stranger_to_a_founded_cluster_is_refused() {
         api_address: "127.0.0.1:1".to_owned(),
     };
     let refused = timeout(PATIENCE, axp_node::Node::start(config)).await.unwrap();
-    let text = refused.err().expect("a stranger must not start").to_string();
+    let text = refused.expect_err("a stranger must not start").to_string();
     assert!(text.contains("not a member of cluster"), "{text}");
     cluster.shutdown().await;
 }
@@ -183,7 +183,7 @@ async fn a_disk_belongs_to_one_node() {
     config.node.id = 2;
     config.cluster.peers.clear();
     let refused = timeout(PATIENCE, axp_node::Node::start(config)).await.unwrap();
-    let text = refused.err().expect("the disk is node 1's").to_string();
+    let text = refused.expect_err("the disk is node 1's").to_string();
     assert!(text.contains("set node.id = 1"), "{text}");
 }
 

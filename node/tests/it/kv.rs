@@ -23,7 +23,7 @@ impl Applier for KvApplier {
     ) -> Result<Applied, Error> {
         let text = std::str::from_utf8(entry).map_err(Error::applier)?;
         let (key, value) = text.split_once('=').ok_or_else(|| Error::applier("no pair"))?;
-        state.put(key.as_bytes().to_vec(), value.as_bytes().to_vec());
+        state.put(key.as_bytes(), value.as_bytes().to_vec());
         Ok(Applied { outcomes: vec![Outcome::Accepted { position: index }] })
     }
 

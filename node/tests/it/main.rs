@@ -1,6 +1,8 @@
 //! Whole nodes in one process: real gRPC on loopback, real stores in temporary folders, and a small
 //! key-value store in place of shards.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
+
 mod admin;
 mod failover;
 mod founding;
