@@ -108,6 +108,22 @@ fn create(dir: &Path, engine: EngineKind) -> Result<(), Error> {
     }
 }
 
+/// Syncs `dir` and every directory below it, so that no entry that was made while opening is lost.
+///
+/// fjall does not sync `keyspaces/` after it made a folder there, and nobody but us syncs the store's
+/// own directory after `log/` and `state/` came to be. Journaling file systems make such entries
+/// durable with the next sync of any file; POSIX does not ask it of them, and the power-loss tests
+/// showed an empty store without this (`axp-powerloss --entries strict`).
+pub(crate) fn sync_dirs(dir: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
+        let entry = entry.map_err(Error::io("list", dir))?;
+        if entry.file_type().map_err(Error::io("list", dir))?.is_dir() {
+            sync_dirs(&entry.path())?;
+        }
+    }
+    sync_dir(dir)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

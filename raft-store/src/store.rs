@@ -77,6 +77,7 @@ impl Store {
         };
         let log = engine::open(config.engine, &config.dir.join("log"), tuning(true))?;
         let state = engine::open(config.engine, &config.dir.join("state"), tuning(false))?;
+        format::sync_dirs(&config.dir)?;
         Self::start(config, log, state, Some(lock))
     }
 

@@ -2,3 +2,4 @@
 
 mod kv;
 mod suite;
+mod tail;
