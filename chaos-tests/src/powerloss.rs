@@ -16,6 +16,7 @@ pub mod faults;
 pub mod file;
 pub mod mount;
 pub mod names;
+pub mod trial;
 
 pub use control::{Command, PowerLossDisk};
 pub use disk::{Disk, DiskError};

@@ -75,7 +75,13 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "info,fuser=off".into()),
+        )
+        .init();
     let Command::Run(args) = Cli::parse().command;
     // Children die with this process's values, so an interrupt must unwind and not just end it.
     tokio::select! {

@@ -66,11 +66,24 @@ fn profile_folder() -> anyhow::Result<PathBuf> {
 }
 
 fn build(profile_folder: &Path) -> anyhow::Result<()> {
+    cargo_build(profile_folder, &["--package", "axp-node", "--package", "axp-gateway"])
+}
+
+/// Builds an example program of one of our crates in the profile of this program.
+///
+/// # Errors
+/// When the build fails.
+pub fn build_example(package: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let folder = profile_folder()?;
+    cargo_build(&folder, &["--package", package, "--example", name])?;
+    Ok(folder.join("examples").join(name))
+}
+
+fn cargo_build(profile_folder: &Path, what: &[&str]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a workspace")?;
     let mut command = Command::new(cargo);
-    command.current_dir(workspace);
-    command.args(["build", "--quiet", "--package", "axp-node", "--package", "axp-gateway"]);
+    command.current_dir(workspace).args(["build", "--quiet"]).args(what);
     // The folder of the dev profile is called `debug`; all others are called like their profile.
     match profile_folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => {}
@@ -80,7 +93,7 @@ fn build(profile_folder: &Path) -> anyhow::Result<()> {
     }
     let status = command.status().context("cannot run cargo")?;
     if !status.success() {
-        bail!("cargo build of axp-node and axp-gateway: {status}");
+        bail!("cargo build {}: {status}", what.join(" "));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use fuser::{
     BackgroundSession, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem,
     FopenFlags, Generation, INodeNo, LockOwner, MountOption, OpenFlags, RenameFlags, ReplyAttr,
     ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs,
-    ReplyWrite, Request, TimeOrNow, WriteFlags,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 use super::control::{CONTROL_FILE, PowerLossDisk};
@@ -72,11 +72,11 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        // Detached and not plain: a file that somebody still holds must not leave the mount behind.
-        let detached = nix::mount::umount2(&self.path, nix::mount::MntFlags::MNT_DETACH);
         let ended = self.session.take().map(BackgroundSession::umount_and_join);
-        if detached.is_err() || matches!(ended, Some(Err(_))) {
-            tracing::warn!(path = %self.path.display(), ?detached, ?ended, "cannot unmount");
+        if let Some(Err(error)) = ended {
+            // Somebody still holds a file: detached, the mount at least does not stay behind.
+            let detached = nix::mount::umount2(&self.path, nix::mount::MntFlags::MNT_DETACH);
+            tracing::warn!(path = %self.path.display(), %error, ?detached, "unmounted by force");
         }
     }
 }
@@ -405,6 +405,11 @@ impl Filesystem for Fuse {
             }
         }
         reply.ok();
+    }
+
+    /// No attributes; answered so, the kernel does not ask again.
+    fn getxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _size: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENOSYS);
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {

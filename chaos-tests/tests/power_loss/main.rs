@@ -3,4 +3,5 @@
 //! Needs root and `/dev/fuse`; without them each test says so loudly and passes, because there is
 //! no other way to run the rest of the suite as an ordinary user. CI runs it as root.
 
+mod engines;
 mod mounted;
