@@ -100,9 +100,10 @@ class EachRendering(unittest.TestCase):
 
     @everywhere
     def test_probes_ask_the_admin_port(self, objects):
-        for kind in ("StatefulSet", "Deployment"):
+        probes = {"livenessProbe": "/livez", "readinessProbe": "/readyz"}
+        for kind, more in (("StatefulSet", {"startupProbe": "/startupz"}), ("Deployment", {})):
             container = chart.one(objects, kind)["spec"]["template"]["spec"]["containers"][0]
-            for probe, path in (("startupProbe", "/startupz"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+            for probe, path in {**probes, **more}.items():
                 self.assertEqual(container[probe]["httpGet"], {"path": path, "port": "admin"})
 
     @everywhere

@@ -152,11 +152,6 @@ priorityClassName: {{ . }}
 
 {{/* Probes of the admin port: nothing here asks for a quorum or for another node's health. */}}
 {{- define "axp.probes" -}}
-startupProbe:
-  httpGet: {path: /startupz, port: admin}
-  periodSeconds: 10
-  failureThreshold: 180
-  timeoutSeconds: 5
 livenessProbe:
   httpGet: {path: /livez, port: admin}
   periodSeconds: 10
