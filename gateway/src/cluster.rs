@@ -24,7 +24,7 @@ pub(crate) use self::commit::{Plan, transact};
 pub(crate) use self::error::Error;
 use self::freshness::Freshness;
 use self::link::Nodes;
-pub(crate) use self::router::{Outcome, Router};
+pub(crate) use self::router::Router;
 pub(crate) use self::subscription::{Item, Subscription};
 pub(crate) use self::tables::{Tables, Versioned};
 use crate::clock::Deadline;

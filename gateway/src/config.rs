@@ -146,7 +146,8 @@ mod tests {
             ("HOME", "/"),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let config = environment::merge("[http]\nlisten = \"x:2\"\n", variables.into_iter()).unwrap();
+        let config =
+            environment::merge("[http]\nlisten = \"x:2\"\n", variables.into_iter()).unwrap();
         assert_eq!(config.cluster.nodes, ["a:1", "b:2"]);
         assert!(!config.rate_limit.enabled);
         assert_eq!(config.http.listen, "0.0.0.0:1");

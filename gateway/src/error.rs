@@ -111,8 +111,7 @@ impl Problems {
             .unwrap_or("request");
         let text = first.and_then(|problem| problem["msg"].as_str()).unwrap_or("is not valid");
         let message = format!("{name}: {text}");
-        ApiError::new(ErrorCode::ValidationError, message)
-            .with_details(json!({ "errors": self.0 }))
+        ApiError::new(ErrorCode::ValidationError, message).with_details(json!({ "errors": self.0 }))
     }
 }
 
@@ -129,7 +128,10 @@ mod tests {
         assert_eq!(error.code, ErrorCode::ValidationError);
         assert_eq!(error.message, "intent_type: field required");
         let errors = error.details.unwrap()["errors"].clone();
-        assert_eq!(errors[1], json!({"loc": ["body", "payload"], "msg": "must be an object", "type": "type_error"}));
+        assert_eq!(
+            errors[1],
+            json!({"loc": ["body", "payload"], "msg": "must be an object", "type": "type_error"})
+        );
         assert!(Problems::default().check().is_ok());
     }
 

@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_refused() {
-        let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        let nested =
+            |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
         assert!(Fields::parse(nested(DEPTH_MAX - 1).as_bytes()).is_ok());
         let error = Fields::parse(nested(DEPTH_MAX).as_bytes()).unwrap_err();
         assert_eq!(error.code, ErrorCode::ValidationError);

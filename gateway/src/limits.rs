@@ -8,8 +8,8 @@ mod rate;
 
 use std::sync::Arc;
 
-use self::gate::{Gate, Gates};
 pub(crate) use self::gate::Permit;
+use self::gate::{Gate, Gates};
 pub(crate) use self::rate::{RateLimiter, Verdict};
 use crate::config::{LimitsConfig, RateLimitConfig};
 use crate::error::ApiError;

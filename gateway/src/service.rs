@@ -18,15 +18,14 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::accounts::{CreatedKey, Revoked};
+pub(crate) use self::accounts::{AccountPlan, Revoked, new_key, plan_account, put, put_id};
 pub(crate) use self::address::{AgentPath, normalise, slug};
 pub(crate) use self::agents::{AgentEntry, Listening};
 pub(crate) use self::answers::{Stored, sweep};
 pub(crate) use self::caller::{Caller, Credentials};
-pub(crate) use self::credential::{hash_hex, hint, new_id, new_token};
+pub(crate) use self::credential::{hash_hex, new_id, new_token};
 pub(crate) use self::intents::ListFilter;
 pub(crate) use self::resolve::Resolved;
-pub(crate) use self::resume::Resumed;
 pub(crate) use self::submission::Submitted;
 use crate::clock::Deadline;
 use crate::cluster::Cluster;

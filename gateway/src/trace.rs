@@ -103,8 +103,8 @@ fn new_span_id() -> u64 {
 
 /// Lower-case hexadecimal of exactly `length` digits, as the specification demands.
 fn hex(text: &str, length: usize) -> Option<u128> {
-    let valid = text.len() == length
-        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let valid =
+        text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if valid { u128::from_str_radix(text, 16).ok() } else { None }
 }
 

@@ -7,9 +7,9 @@ use axp_proto::log::RowChange;
 use axp_proto::node::{CommitRequest, commit_response};
 use tokio::time::{Duration, sleep};
 
+use super::Cluster;
 use super::error::Error;
 use super::tables::Tables;
-use super::Cluster;
 use crate::clock::Deadline;
 use crate::error::ApiError;
 use crate::metrics::CONTROL_CONFLICTS_TOTAL;
@@ -20,7 +20,10 @@ const ATTEMPTS_MAX: u32 = 16;
 pub(crate) enum Plan<T> {
     /// It is as the caller wants it already.
     Done(T),
-    Commit { changes: Vec<RowChange>, then: T },
+    Commit {
+        changes: Vec<RowChange>,
+        then: T,
+    },
 }
 
 /// Decides and commits until nobody interferes; afterwards this gateway's cache has the change.

@@ -36,11 +36,7 @@ pub(super) struct Freshness {
 
 impl Default for Freshness {
     fn default() -> Self {
-        Self {
-            wanted: Notify::new(),
-            started: AtomicU64::new(0),
-            done: watch::Sender::new(None),
-        }
+        Self { wanted: Notify::new(), started: AtomicU64::new(0), done: watch::Sender::new(None) }
     }
 }
 

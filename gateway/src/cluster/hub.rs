@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axp_proto::node::shard_client::ShardClient;
-use axp_proto::node::{Close, Credit, Open, SubscribeRequest, subscribe_request, subscribe_response};
+use axp_proto::node::{
+    Close, Credit, Open, SubscribeRequest, subscribe_request, subscribe_response,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +78,11 @@ impl Hub {
 }
 
 /// Hands answers to lanes until the stream ends.
-async fn read(mut answers: Streaming<SubscribeResponse>, lanes: Arc<Lanes>, stop: CancellationToken) {
+async fn read(
+    mut answers: Streaming<SubscribeResponse>,
+    lanes: Arc<Lanes>,
+    stop: CancellationToken,
+) {
     loop {
         let answer = tokio::select! {
             answer = answers.message() => answer,

@@ -119,7 +119,9 @@ impl Router {
             let request = timed(request.clone(), patience);
             let answer = link.shard().execute(request).await?.into_inner();
             match answer.outcome {
-                Some(execute_response::Outcome::Accepted(accepted)) => Ok(Answer::Done(Ok(accepted))),
+                Some(execute_response::Outcome::Accepted(accepted)) => {
+                    Ok(Answer::Done(Ok(accepted)))
+                }
                 Some(execute_response::Outcome::Rejection(rejection)) => {
                     Ok(Answer::Done(Err(rejection)))
                 }
@@ -181,7 +183,9 @@ impl Router {
                 let request = timed(RevisionRequest {}, patience);
                 let answer = link.control().revision(request).await?.into_inner();
                 match answer.outcome {
-                    Some(revision_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
+                    Some(revision_response::Outcome::NotLeader(hint)) => {
+                        Ok(Answer::NotLeader(hint))
+                    }
                     Some(revision_response::Outcome::Revision(revision)) => {
                         Ok(Answer::Done(revision))
                     }

@@ -71,7 +71,8 @@ impl Follower {
     async fn follow(&self, node: &Link) -> Result<std::convert::Infallible, Left> {
         let mut client = node.control_stream();
         let open = client.watch(WatchRequest {});
-        let mut updates = timeout(SNAPSHOT_PATIENCE, open).await.map_err(|_| Left::Slow)??.into_inner();
+        let mut updates =
+            timeout(SNAPSHOT_PATIENCE, open).await.map_err(|_| Left::Slow)??.into_inner();
         let whole = self.snapshot(&mut updates);
         let mut tables = timeout(SNAPSHOT_PATIENCE, whole).await.map_err(|_| Left::Slow)??;
         self.cache.publish(tables.clone());

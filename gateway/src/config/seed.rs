@@ -37,11 +37,8 @@ impl SeedConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {
-        let invalid = |key, problem: &str, fix| Error::Invalid {
-            key,
-            problem: problem.to_owned(),
-            fix,
-        };
+        let invalid =
+            |key, problem: &str, fix| Error::Invalid { key, problem: problem.to_owned(), fix };
         if !self.is_wanted() {
             return Ok(());
         }

@@ -120,7 +120,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of strings.
-    pub(crate) fn strings(&mut self, name: &str, most: usize, longest: usize) -> Option<Vec<String>> {
+    pub(crate) fn strings(
+        &mut self,
+        name: &str,
+        most: usize,
+        longest: usize,
+    ) -> Option<Vec<String>> {
         let list: Vec<String> = self.typed(name, "must be a list of strings")?;
         let fits = |text: &String| (1..=longest).contains(&text.chars().count());
         if (1..=most).contains(&list.len()) && list.iter().all(fits) {
@@ -163,7 +168,10 @@ mod tests {
         let body = Bytes::from_static(body.as_bytes());
         let mut reader = Reader::new(&body).unwrap();
         read(&mut reader);
-        reader.finish().map_or_else(|error| error.details.unwrap()["errors"].clone(), |()| serde_json::json!([]))
+        reader.finish().map_or_else(
+            |error| error.details.unwrap()["errors"].clone(),
+            |()| serde_json::json!([]),
+        )
     }
 
     #[test]
@@ -194,8 +202,12 @@ mod tests {
                 reader.required_string("absent", 1, 9);
             },
         );
-        let names: Vec<_> =
-            found.as_array().unwrap().iter().map(|problem| problem["loc"][1].as_str().unwrap()).collect();
+        let names: Vec<_> = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|problem| problem["loc"][1].as_str().unwrap())
+            .collect();
         assert_eq!(names, ["s", "short", "u", "o", "i", "j", "k", "t", "r", "absent"]);
         assert_eq!(found[9]["type"], "missing");
     }

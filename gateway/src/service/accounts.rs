@@ -14,7 +14,7 @@ use prost::Message;
 use serde_json::{Value, json};
 
 pub(crate) use self::create::{AccountPlan, plan_account};
-pub(crate) use self::keys::{CreatedKey, Revoked, new_key};
+pub(crate) use self::keys::{Revoked, new_key};
 use super::agents::require_own;
 use super::answers::Stored;
 use super::idempotency::Claim;

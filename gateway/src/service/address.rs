@@ -154,12 +154,17 @@ mod tests {
         assert_eq!(parts("agent://acme/prod/a/b"), None);
         assert_eq!(parts("agent://ac/prod/name"), None);
         let parts = parts("agent://acme/prod/check.er_1").unwrap();
-        assert_eq!((parts.organization, parts.workspace, parts.name), ("acme", "prod", "check.er_1"));
+        assert_eq!(
+            (parts.organization, parts.workspace, parts.name),
+            ("acme", "prod", "check.er_1")
+        );
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "  ", "agent://", "a b", "https://host/x", "agent://x\n/y", "agent://a//https://b"] {
+        for text in
+            ["", "  ", "agent://", "a b", "https://host/x", "agent://x\n/y", "agent://a//https://b"]
+        {
             let error = normalise(text, "acme", "prod").unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidAgentAddress, "{text:?}");
         }
@@ -189,7 +194,10 @@ mod tests {
     fn suffixes_are_matched_before_the_address() {
         let parse = AgentPath::parse;
         assert_eq!(parse("acme/prod/a/intents/stream"), AgentPath::Stream("acme/prod/a"));
-        assert_eq!(parse("agent://acme/prod/a/intents/stream/"), AgentPath::Stream("agent://acme/prod/a"));
+        assert_eq!(
+            parse("agent://acme/prod/a/intents/stream/"),
+            AgentPath::Stream("agent://acme/prod/a")
+        );
         assert_eq!(parse("a/intents/stream"), AgentPath::Stream("a"));
         assert_eq!(parse("intents/stream"), AgentPath::Agent("intents/stream"));
         assert_eq!(parse("acme/prod/a"), AgentPath::Agent("acme/prod/a"));

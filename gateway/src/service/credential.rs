@@ -51,6 +51,9 @@ mod tests {
         assert!(token.starts_with("axme_sa_") && token.len() >= 60, "{token}");
         assert_ne!(token, new_token(&account));
         assert_eq!(hint(&token).len(), 8);
-        assert_eq!(hash_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            hash_hex("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 }

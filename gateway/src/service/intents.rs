@@ -1,6 +1,6 @@
 //! Reading intents. All reads are linearizable: the leader of the shard confirms that it leads.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use axp_proto::ids::{GroupId, IntentId};
 use axp_proto::log::{Event, Status};
@@ -38,7 +38,11 @@ impl Service {
         self.get_by_id(call, parse_id(intent_id)?).await
     }
 
-    pub(super) async fn get_by_id(&self, call: &Call, id: IntentId) -> Result<IntentView, ApiError> {
+    pub(super) async fn get_by_id(
+        &self,
+        call: &Call,
+        id: IntentId,
+    ) -> Result<IntentView, ApiError> {
         let query = query_request::Query::GetIntent(GetIntent { intent_id: id.to_bytes() });
         match self.query(call, self.group(call, id).await?, query).await? {
             query_response::Outcome::Intent(intent) => Ok(intent),
@@ -64,7 +68,8 @@ impl Service {
             let since = events.last().map_or(since, |event| event.seq);
             let page = ListEvents { intent_id: id.to_bytes(), since, limit: EVENTS_PER_PAGE };
             let query = query_request::Query::ListEvents(page);
-            let query_response::Outcome::Events(page) = self.query(call, group, query).await? else {
+            let query_response::Outcome::Events(page) = self.query(call, group, query).await?
+            else {
                 return Err(ApiError::internal());
             };
             let ended = page.events.last().is_none_or(|event| event.status().is_terminal());
@@ -121,7 +126,7 @@ impl Service {
         let id = parse_id(intent_id)?;
         let group = self.group(call, id).await?;
         let subscription = Subscription::to_intent(
-            std::sync::Arc::clone(&self.cluster.router),
+            Arc::clone(&self.cluster.router),
             group,
             call.caller.scope(call.caller.address()),
             id,
@@ -150,11 +155,6 @@ impl Service {
             query_response::Outcome::Rejection(rejection) => Err(rejection.into()),
             outcome => Ok(outcome),
         }
-    }
-
-    /// How long a stream may take to show whether there is anything to stream.
-    pub(crate) fn opening_patience(&self) -> Duration {
-        self.config.cluster.request_timeout()
     }
 }
 

@@ -11,7 +11,7 @@ impl Service {
     ///
     /// # Errors
     /// 403 for an address that belongs to another organization.
-    pub(super) fn actor(&self, call: &Call) -> Result<String, ApiError> {
+    pub(crate) fn acting_agent(&self, call: &Call) -> Result<String, ApiError> {
         let Some(owner) = call.owner.as_deref() else {
             return Ok(call.caller.address().to_owned());
         };

@@ -2,9 +2,7 @@
 
 use axp_proto::error_code::ErrorCode;
 use axp_proto::log::{Event, Status};
-use axp_proto::node::{
-    Accepted, ExecuteRequest, IntentView, Rejection, Resolve, execute_request,
-};
+use axp_proto::node::{Accepted, ExecuteRequest, IntentView, Rejection, Resolve, execute_request};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -34,7 +32,7 @@ impl Service {
         body: &Bytes,
     ) -> Result<Resolved, ApiError> {
         let mut command = parse(body)?;
-        let actor = self.actor(call)?;
+        let actor = self.acting_agent(call)?;
         if command.actor.is_empty() {
             command.actor.clone_from(&actor);
         }
@@ -80,10 +78,7 @@ fn is_state(rejection: &Rejection) -> bool {
 
 /// An attempt of ours got no answer and the next one found the intent ended. If it ended exactly as
 /// we asked, that attempt was carried out, and the caller is told so.
-fn own_work(
-    intent: IntentView,
-    command: Option<&execute_request::Command>,
-) -> Option<Resolved> {
+fn own_work(intent: IntentView, command: Option<&execute_request::Command>) -> Option<Resolved> {
     let (status, actor, member, outcome) = match command? {
         execute_request::Command::Resolve(resolve) => {
             let member = if resolve.status() == Status::Completed { "result" } else { "error" };
@@ -124,9 +119,8 @@ fn resolved(accepted: Accepted) -> Result<Resolved, ApiError> {
 fn parse(body: &Bytes) -> Result<Resolve, ApiError> {
     let mut reader = Reader::new(body)?;
     let word = reader.required_string("status", 1, 32).unwrap_or_default();
-    let status = Status::from_wire_name(&word).filter(|status| {
-        matches!(status, Status::Completed | Status::Failed | Status::Canceled)
-    });
+    let status = Status::from_wire_name(&word)
+        .filter(|status| matches!(status, Status::Completed | Status::Failed | Status::Canceled));
     if status.is_none() && !word.is_empty() {
         reader.problem("status", "must be COMPLETED, FAILED or CANCELED", "value_error");
     }
@@ -171,7 +165,9 @@ mod tests {
     fn a_result_defaults_to_an_empty_object() {
         let resolve = read(r#"{"status":"COMPLETED"}"#).unwrap();
         assert_eq!((resolve.status(), &*resolve.outcome_json), (Status::Completed, &b"{}"[..]));
-        let resolve = read(r#"{"status":"COMPLETED","result":{"a": 1},"expected_policy_generation":0}"#).unwrap();
+        let resolve =
+            read(r#"{"status":"COMPLETED","result":{"a": 1},"expected_policy_generation":0}"#)
+                .unwrap();
         assert_eq!(&*resolve.outcome_json, br#"{"a": 1}"#);
         assert_eq!(resolve.expected_policy_generation, Some(0));
     }
@@ -190,7 +186,10 @@ mod tests {
             assert_eq!(read(bad).unwrap_err().code, ErrorCode::ValidationError, "{bad}");
         }
         assert_eq!(read(r#"{"status":"CANCELED","reason":"no"}"#).unwrap().reason, "no");
-        assert_eq!(&*read(r#"{"status":"FAILED","error":{"c":1}}"#).unwrap().outcome_json, br#"{"c":1}"#);
+        assert_eq!(
+            &*read(r#"{"status":"FAILED","error":{"c":1}}"#).unwrap().outcome_json,
+            br#"{"c":1}"#
+        );
     }
 
     #[test]

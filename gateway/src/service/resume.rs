@@ -17,8 +17,6 @@ use super::{Call, Service};
 use crate::error::ApiError;
 use crate::json::{Fields, Reader};
 
-pub(crate) type Resumed = Resolved;
-
 const VERB: &str = "resume";
 const CONTROL_KEYS: [&str; 6] = [
     "approve_current_step",
@@ -40,21 +38,24 @@ impl Service {
         call: &Call,
         intent_id: &str,
         body: &Bytes,
-    ) -> Result<Resumed, ApiError> {
+    ) -> Result<Resolved, ApiError> {
         let mut reader = Reader::new(body)?;
         let meaning = Meaning::of(reader.fields());
         // The owner may be named in the body as well; header and query go first.
         let owner = reader.string("owner_agent", 1, 383).filter(|_| call.owner.is_none());
         let actor = match owner {
             Some(owner) => self.assertable(call, &owner)?,
-            None => self.actor(call)?,
+            None => self.acting_agent(call)?,
         };
         let command = match meaning {
             Meaning::Task => {
                 let task = reader.object("task_result");
                 reader.finish()?;
                 let outcome = self.task_outcome(call, intent_id, task.unwrap_or_default()).await?;
-                execute_request::Command::AgentResult(AgentResult { actor: actor.clone(), ..outcome })
+                execute_request::Command::AgentResult(AgentResult {
+                    actor: actor.clone(),
+                    ..outcome
+                })
             }
             Meaning::Control => {
                 let mut control = control(&mut reader);
@@ -84,8 +85,8 @@ impl Service {
         intent_id: &str,
         failed: bool,
         outcome_json: Bytes,
-    ) -> Result<Resumed, ApiError> {
-        let actor = self.actor(call)?;
+    ) -> Result<Resolved, ApiError> {
+        let actor = self.acting_agent(call)?;
         let result = AgentResult {
             failed,
             outcome_json: outcome_json.clone(),
@@ -202,7 +203,12 @@ mod tests {
 
     #[test]
     fn the_body_decides_the_meaning() {
-        for control in ["", "{}", r#"{"reason":"go"}"#, r#"{"approve_current_step":true,"actor":"me","owner_agent":"x"}"#] {
+        for control in [
+            "",
+            "{}",
+            r#"{"reason":"go"}"#,
+            r#"{"approve_current_step":true,"actor":"me","owner_agent":"x"}"#,
+        ] {
             assert_eq!(meaning(control), Meaning::Control, "{control}");
         }
         for result in [
@@ -214,7 +220,10 @@ mod tests {
         ] {
             assert_eq!(meaning(result), Meaning::Result, "{result}");
         }
-        assert_eq!(meaning(r#"{"task_result":{"outcome":"approved"},"reason":"x"}"#), Meaning::Task);
+        assert_eq!(
+            meaning(r#"{"task_result":{"outcome":"approved"},"reason":"x"}"#),
+            Meaning::Task
+        );
     }
 
     fn result(body: &'static str) -> AgentResult {
@@ -228,10 +237,18 @@ mod tests {
     #[test]
     fn all_but_the_envelope_is_the_result() {
         let done = result(r#"{"action":"complete","passed":true,"reason":"fine"}"#);
-        assert_eq!((done.failed, &*done.outcome_json), (false, &br#"{"passed":true,"reason":"fine"}"#[..]));
+        assert_eq!(
+            (done.failed, &*done.outcome_json),
+            (false, &br#"{"passed":true,"reason":"fine"}"#[..])
+        );
         let bare = result(r#"{"passed":false,"reason":"bad"}"#);
-        assert_eq!((bare.failed, &*bare.outcome_json), (false, &br#"{"passed":false,"reason":"bad"}"#[..]));
-        let failed = result(r#"{"action":"fail","why":1,"owner_agent":"bob","expected_policy_generation":2}"#);
+        assert_eq!(
+            (bare.failed, &*bare.outcome_json),
+            (false, &br#"{"passed":false,"reason":"bad"}"#[..])
+        );
+        let failed = result(
+            r#"{"action":"fail","why":1,"owner_agent":"bob","expected_policy_generation":2}"#,
+        );
         assert_eq!((failed.failed, &*failed.outcome_json), (true, &br#"{"why":1}"#[..]));
         assert_eq!(failed.expected_policy_generation, Some(2));
     }
@@ -256,7 +273,10 @@ mod tests {
         let refused = Err(ErrorCode::ValidationError);
         assert_eq!(judged("{}", "{}"), refused);
         assert_eq!(judged(r#"{"allowed_outcomes":["yes"]}"#, r#"{"outcome":"no"}"#), refused);
-        assert_eq!(judged(r#"{"required_comment":true}"#, r#"{"outcome":"ok","comment":" "}"#), refused);
+        assert_eq!(
+            judged(r#"{"required_comment":true}"#, r#"{"outcome":"ok","comment":" "}"#),
+            refused
+        );
         assert_eq!(judged(r#"{"form_schema":{}}"#, r#"{"outcome":"ok"}"#), refused);
     }
 }

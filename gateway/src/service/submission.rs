@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_small_body_is_enough() {
-        let body = Bytes::from_static(br#"{"intent_type":"intent.ask.v1","to_agent":"bob","x":[1]}"#);
+        let body =
+            Bytes::from_static(br#"{"intent_type":"intent.ask.v1","to_agent":"bob","x":[1]}"#);
         let draft = parse(&body).unwrap();
         assert_eq!((draft.intent_type.as_str(), draft.to_agent.as_str()), ("intent.ask.v1", "bob"));
         assert!(draft.payload.is_none() && draft.correlation_id.is_none());
@@ -235,7 +236,16 @@ mod tests {
         for good in ["intent.ask.v1", "notify.message.v1", "a_b.c.d.v12", "a.v1.v2"] {
             assert!(is_intent_type(good), "{good}");
         }
-        for bad in ["ask.v1", "intent.ask", "Intent.ask.v1", "intent..v1", ".a.v1", "a.b.v", "a.b.vx", "a b.c.v1"] {
+        for bad in [
+            "ask.v1",
+            "intent.ask",
+            "Intent.ask.v1",
+            "intent..v1",
+            ".a.v1",
+            "a.b.v",
+            "a.b.vx",
+            "a b.c.v1",
+        ] {
             assert!(!is_intent_type(bad), "{bad}");
         }
     }

@@ -65,7 +65,8 @@ fn workspaces_are_found_by_slugs() {
 #[test]
 fn the_shard_map_names_groups_and_members() {
     let address = |id: u64| NodeAddress { id, address: format!("node-{id}:1") };
-    let group = |id: u32, node_ids: &[u64]| Group { id, node_ids: node_ids.to_vec(), ..Group::default() };
+    let group =
+        |id: u32, node_ids: &[u64]| Group { id, node_ids: node_ids.to_vec(), ..Group::default() };
     let map = ShardMap {
         epoch: 1,
         slots: 4096,

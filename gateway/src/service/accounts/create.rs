@@ -13,8 +13,8 @@ use super::{put, put_id};
 use crate::clock;
 use crate::cluster::{Plan, Tables, Versioned};
 use crate::error::ApiError;
-use crate::model::account_body;
 use crate::json::Reader;
+use crate::model::account_body;
 use crate::service::address::{agent_slug, parts};
 use crate::service::agents::require_own;
 use crate::service::answers::Stored;
@@ -57,7 +57,8 @@ impl Service {
             AccountPlan::New(account, changes) => Ok(Plan::Commit { changes, then: account }),
             AccountPlan::Ours(known) => Ok(Plan::Done(known.value.clone())),
             AccountPlan::Taken(known) => {
-                let error = ApiError::new(ErrorCode::AlreadyExists, "service account already exists");
+                let error =
+                    ApiError::new(ErrorCode::AlreadyExists, "service account already exists");
                 let known = serde_json::to_value(account_body(&known.value));
                 Err(error.with_extra("service_account", known.unwrap_or(Value::Null)))
             }
@@ -65,9 +66,7 @@ impl Service {
                 Err(ApiError::new(ErrorCode::Conflict, "no agent address is free for this name"))
             }
         };
-        let answer = |account: &ServiceAccount| {
-            serde_json::json!({ "ok": true, "service_account": account_body(account) })
-        };
+        let answer = |account: &ServiceAccount| serde_json::json!({ "ok": true, "service_account": account_body(account) });
         self.transact_once(call, claim, decide, answer).await
     }
 }
@@ -120,7 +119,8 @@ pub(crate) fn plan_account(tables: &Tables, account: &ServiceAccount, base: &str
 fn free_address(tables: &Tables, base: &str, name: &str) -> Option<(String, u64)> {
     let slug = agent_slug(name);
     (1..=SUFFIX_MAX).find_map(|number| {
-        let address = if number == 1 { format!("{base}{slug}") } else { format!("{base}{slug}-{number}") };
+        let address =
+            if number == 1 { format!("{base}{slug}") } else { format!("{base}{slug}-{number}") };
         parts(&address)?;
         match tables.agents.get(&address) {
             None => Some((address, 0)),

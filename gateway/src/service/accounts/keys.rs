@@ -11,8 +11,8 @@ use super::{own_account, put, put_id, unknown_account};
 use crate::clock;
 use crate::cluster::{Plan, Tables, Versioned};
 use crate::error::ApiError;
-use crate::model::{key_body, revoked_body};
 use crate::json::Reader;
+use crate::model::{key_body, revoked_body};
 use crate::service::answers::Stored;
 use crate::service::credential::{hash, hex, hint, new_id, new_token};
 use crate::service::idempotency::Claim;
@@ -70,9 +70,7 @@ impl Service {
             changes.push(put(control::service_account(account_id), account.revision, unchanged));
             Ok(Plan::Commit { changes, then })
         };
-        let answer = |created: &CreatedKey| {
-            serde_json::json!({ "ok": true, "key": key_body(&created.key, None) })
-        };
+        let answer = |created: &CreatedKey| serde_json::json!({ "ok": true, "key": key_body(&created.key, None) });
         self.transact_once(call, claim, decide, answer).await
     }
 
@@ -143,10 +141,7 @@ pub(crate) fn new_key(
 }
 
 pub(super) fn revocation(key: &Arc<Versioned<ApiKey>>, now: i64) -> RowChange {
-    let revoked = ApiKey {
-        status: "revoked".to_owned(),
-        revoked_at_ms: Some(now),
-        ..key.value.clone()
-    };
+    let revoked =
+        ApiKey { status: "revoked".to_owned(), revoked_at_ms: Some(now), ..key.value.clone() };
     put(control::api_key(&revoked.key_id), key.revision, &revoked)
 }

@@ -1,0 +1,57 @@
+//! The HTTP API: routes, and the translation between requests and the service layer.
+
+mod agents;
+mod capabilities;
+mod error;
+mod health;
+mod intents;
+mod middleware;
+mod openapi;
+mod params;
+mod request;
+mod service_accounts;
+mod streams;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{delete, get, post};
+
+use self::request::RequestContext;
+use crate::service::Service;
+
+/// All routes.
+pub(crate) fn router(service: Arc<Service>) -> Router {
+    let authenticated = Router::new()
+        .route("/v1/intents", post(intents::submit).get(intents::list))
+        .route("/v1/intents/{intent_id}", get(intents::get))
+        .route("/v1/intents/{intent_id}/events", get(intents::events))
+        .route("/v1/intents/{intent_id}/events/stream", get(streams::intent))
+        .route("/v1/intents/{intent_id}/resolve", post(intents::resolve))
+        .route("/v1/intents/{intent_id}/resume", post(intents::resume))
+        .route("/v1/agents", get(agents::list))
+        .route("/v1/agents/{*rest}", get(agents::by_path))
+        .route("/v1/service-accounts", post(service_accounts::create).get(service_accounts::list))
+        .route(
+            "/v1/service-accounts/{account_id}",
+            get(service_accounts::get).merge(delete(service_accounts::delete)),
+        )
+        .route("/v1/service-accounts/{account_id}/keys", post(service_accounts::create_key))
+        .route(
+            "/v1/service-accounts/{account_id}/keys/{key_id}/revoke",
+            post(service_accounts::revoke_key),
+        )
+        .route("/v1/capabilities", get(capabilities::get))
+        .route_layer(from_fn_with_state(Arc::clone(&service), middleware::admit));
+    Router::new()
+        .merge(authenticated)
+        .route("/health", get(health::get))
+        .route("/v1/health", get(health::get))
+        .route("/openapi.json", get(openapi::get))
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .fallback(error::unknown_route)
+        .layer(from_fn(middleware::observe))
+        .layer(axum::Extension(service.config.cluster.request_timeout()))
+        .with_state(service)
+}

@@ -1,0 +1,162 @@
+//! The OpenAPI document, generated from the handlers and the types that they answer with.
+//!
+//! Request bodies are read leniently and therefore not by a type; the types here say what is read.
+
+use std::sync::OnceLock;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use super::{agents, capabilities, health, intents, service_accounts, streams};
+use crate::model::RawJson;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "AXP gateway",
+        description = "The AXP Intent Protocol over HTTP. Unknown members of requests are ignored, empty strings \
+                       are absent, every success is 200 with a JSON object."
+    ),
+    paths(
+        health::get,
+        capabilities::get,
+        intents::submit,
+        intents::list,
+        intents::get,
+        intents::events,
+        intents::resolve,
+        intents::resume,
+        streams::intent,
+        streams::agent,
+        agents::list,
+        agents::get,
+        service_accounts::create,
+        service_accounts::list,
+        service_accounts::get,
+        service_accounts::delete,
+        service_accounts::create_key,
+        service_accounts::revoke_key,
+    ),
+    modifiers(&Keys)
+)]
+struct Document;
+
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let key = ApiKeyValue::with_description(
+            "x-api-key",
+            "an API key; `Authorization: Bearer <key>` does as well",
+        );
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("api-key", SecurityScheme::ApiKey(ApiKey::Header(key)));
+    }
+}
+
+/// Built once per process, as nothing in it depends on this gateway.
+pub(super) async fn get() -> Response {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let document = DOCUMENT.get_or_init(|| {
+        Bytes::from(serde_json::to_vec(&Document::openapi()).expect("the document serializes"))
+    });
+    let content_type = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, content_type)], document.clone()).into_response()
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/submission.rs reads")]
+pub(super) struct SubmitIntent {
+    /// e.g. `intent.approval.v1`
+    #[schema(pattern = r"^[a-z0-9_]+(?:\.[a-z0-9_]+)+\.v[0-9]+$")]
+    intent_type: String,
+    /// A canonical address, a name in the own workspace, or any opaque address.
+    to_agent: String,
+    /// A UUID; made when missing.
+    correlation_id: Option<String>,
+    payload: Option<RawJson>,
+    reply_to: Option<String>,
+    #[schema(format = DateTime)]
+    deadline_at: Option<String>,
+    remind_after_seconds: Option<u32>,
+    remind_interval_seconds: Option<u32>,
+    max_reminders: Option<u32>,
+    escalate_to: Option<String>,
+    max_delivery_attempts: Option<u32>,
+    human_task: Option<RawJson>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/resolve.rs reads")]
+pub(super) struct ResolveIntent {
+    /// `COMPLETED`, `FAILED` or `CANCELED`
+    status: String,
+    actor: Option<String>,
+    result: Option<RawJson>,
+    /// With `FAILED`.
+    error: Option<RawJson>,
+    /// With `CANCELED`.
+    reason: Option<String>,
+    expected_policy_generation: Option<u32>,
+}
+
+/// With `task_result`: a person's answer. With nothing but control members: a control resume. Else
+/// everything but `action` is the agent's result.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/resume.rs reads")]
+pub(super) struct ResumeIntent {
+    /// `complete` (default) or `fail`
+    action: Option<String>,
+    task_result: Option<RawJson>,
+    approve_current_step: Option<bool>,
+    actor: Option<String>,
+    reason: Option<String>,
+    expected_policy_generation: Option<u32>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/accounts/create.rs reads")]
+pub(super) struct CreateServiceAccount {
+    org_id: Option<String>,
+    workspace_id: Option<String>,
+    /// A name, or an agent address whose last part becomes the name in the address.
+    name: String,
+    description: Option<String>,
+    display_name: Option<String>,
+    created_by_actor_id: Option<String>,
+    /// `stream` (default), `poll`, `http`, `inbox` or `internal`
+    delivery_mode: Option<String>,
+    callback_url: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/accounts/keys.rs reads")]
+pub(super) struct CreateKey {
+    created_by_actor_id: Option<String>,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_answers_and_only_health_is_public() {
+        let document = serde_json::to_value(Document::openapi()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let mut operations = 0;
+        for (path, item) in paths {
+            for (method, operation) in item.as_object().unwrap() {
+                operations += 1;
+                assert!(operation["responses"]["200"].is_object(), "{method} {path}");
+                assert_eq!(operation["security"].is_null(), path == "/health", "{method} {path}");
+            }
+        }
+        assert_eq!(operations, 18);
+        assert!(document["components"]["schemas"]["IntentBody"].is_object());
+    }
+}
