@@ -38,7 +38,7 @@ impl ShardService for ShardRpc {
     ) -> Result<Response<ExecuteResponse>, Status> {
         let request = request.into_inner();
         let shard = self.context.shard(request.group)?;
-        let strip = matches!(request.command, Some(WireCommand::Submit(_)));
+        let strip_payload = matches!(request.command, Some(WireCommand::Submit(_)));
         let span = tracing::debug_span!(
             "command",
             intent.id = tracing::field::Empty,
@@ -48,7 +48,7 @@ impl ShardService for ShardRpc {
         let request = translate(request)?;
         span.record("intent.id", tracing::field::display(request.intent_id));
         let outcome = match shard.execute(request).instrument(span).await {
-            Ok(reply) => ExecuteOutcome::Accepted(accepted(&reply, strip)),
+            Ok(reply) => ExecuteOutcome::Accepted(accepted(&reply, strip_payload)),
             Err(error) => self.refused(shard, error)?,
         };
         Ok(Response::new(ExecuteResponse { outcome: Some(outcome) }))
@@ -153,11 +153,12 @@ fn translate(request: ExecuteRequest) -> Result<shard::Request, Status> {
     })
 }
 
-/// What was submitted is not sent back to who has just sent it.
-fn accepted(reply: &Reply, strip_submission: bool) -> Accepted {
+/// A payload is not sent back to who has just sent it.
+fn accepted(reply: &Reply, strip_payload: bool) -> Accepted {
     let mut intent = view(&reply.intent);
-    if strip_submission {
-        intent.submission = None;
+    if let Some(submission) = intent.submission.as_mut().filter(|_| strip_payload) {
+        submission.payload_json.clear();
+        submission.human_task_json.clear();
     }
     Accepted {
         intent: Some(intent),
