@@ -50,7 +50,14 @@ impl Tree {
     }
 }
 
-fn used(bytes: &[u8]) -> usize {
+fn used(mut bytes: &[u8]) -> usize {
+    // Whole blocks of zeros first, by comparing memory: files are preallocated.
+    const BLOCK: usize = 64 * 1024;
+    while let Some((rest, [0, ..])) = bytes.split_last_chunk::<BLOCK>()
+        && bytes[rest.len()..] == [0; BLOCK]
+    {
+        bytes = rest;
+    }
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 

@@ -32,7 +32,9 @@ fn journal(synced: &[u64], value_bytes: usize) -> (Vec<u8>, Vec<usize>) {
 
 /// Every batch ends with a trailer that is not zero.
 fn used(path: &Path) -> usize {
-    fs::read(path).unwrap().iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+    let mut bytes = Vec::new();
+    File::open(path).unwrap().take(1024 * 1024).read_to_end(&mut bytes).unwrap();
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 /// Whether this byte of a batch belongs to its sequence number, which no checksum covers. A larger
