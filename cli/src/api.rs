@@ -68,12 +68,16 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(args: &ServerArgs) -> Result<Self, Error> {
-        let target = Target::parse(&args.url)?;
+        Self::at(&args.url, &args.api_key)
+    }
+
+    pub(crate) fn at(url: &str, key: &str) -> Result<Self, Error> {
+        let target = Target::parse(url)?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(5)));
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { target, key: args.api_key.clone(), client })
+        Ok(Self { target, key: key.to_owned(), client })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Error> {

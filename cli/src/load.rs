@@ -10,7 +10,7 @@ mod payload;
 mod recorder;
 mod report;
 
-pub(crate) use self::client::{Client, Server};
+pub(crate) use self::client::{Client, Patience, Server, pause_after};
 pub(crate) use self::connection::Failure;
 pub(crate) use self::payload::Payloads;
 pub(crate) use self::recorder::{Recorder, Window};

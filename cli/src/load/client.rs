@@ -93,15 +93,6 @@ impl Client {
         Ok(Stream { client: self, body, keep_alive, parser: Parser::default() })
     }
 
-    /// Waits out what a failure asks for. Also the moment to try another server.
-    pub(crate) async fn pause_after(&mut self, failure: &Failure) {
-        let pause = match failure {
-            Failure::Refused { retry_after: Some(seconds), .. } => Duration::from_secs(*seconds),
-            _ => PAUSE,
-        };
-        tokio::time::sleep(pause.clamp(PAUSE, PAUSE_MAX)).await;
-    }
-
     fn begin(&mut self, method: &str, path: &str) {
         let server = &self.servers[self.current];
         self.request.clear();
@@ -177,6 +168,15 @@ impl Client {
     }
 }
 
+/// Waits as long as a failure asks for, within reason.
+pub(crate) async fn pause_after(failure: &Failure) {
+    let pause = match failure {
+        Failure::Refused { retry_after: Some(seconds), .. } => Duration::from_secs(*seconds),
+        _ => PAUSE,
+    };
+    tokio::time::sleep(pause.clamp(PAUSE, PAUSE_MAX)).await;
+}
+
 #[derive(Debug, Default, Deserialize)]
 struct Refusal {
     #[serde(default)]
@@ -187,6 +187,23 @@ struct Refusal {
 struct RefusalError {
     #[serde(default)]
     code: String,
+}
+
+/// How long to wait for the next event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Patience {
+    Until(Instant),
+    /// As long as anything comes, heartbeats included, in this time.
+    Silence(Duration),
+}
+
+impl Patience {
+    fn deadline(self) -> Instant {
+        match self {
+            Self::Until(deadline) => deadline,
+            Self::Silence(silence) => clock::now() + silence,
+        }
+    }
 }
 
 /// An open event stream. Dropped before its end, it takes the connection with it.
@@ -200,13 +217,13 @@ pub(crate) struct Stream<'client> {
 
 impl Stream<'_> {
     /// The next event of an intent; `None` when the response is over.
-    pub(crate) async fn next(&mut self, deadline: Instant) -> Result<Option<Event>, Failure> {
+    pub(crate) async fn next(&mut self, patience: Patience) -> Result<Option<Event>, Failure> {
         loop {
             let event = self.parser.next_event();
             match event.map_err(|_| Failure::Malformed("an endless line"))? {
                 Some(event) if event.is_intent() => return Ok(Some(event)),
                 Some(event) if event.name == STREAM_TIMEOUT => {
-                    self.finish(deadline).await?;
+                    self.finish(patience).await?;
                     return Ok(None);
                 }
                 Some(_) => continue,
@@ -215,7 +232,7 @@ impl Stream<'_> {
             let body = &mut self.body;
             let read = self
                 .client
-                .guarded(deadline, async |connection, _| connection.piece(body).await)
+                .guarded(patience.deadline(), async |connection, _| connection.piece(body).await)
                 .await;
             match read? {
                 Some(piece) => self.parser.push(&piece),
@@ -228,9 +245,9 @@ impl Stream<'_> {
     }
 
     /// Reads to the end of a response that is about to end, so that the connection can be kept.
-    pub(crate) async fn finish(&mut self, deadline: Instant) -> Result<(), Failure> {
+    pub(crate) async fn finish(&mut self, patience: Patience) -> Result<(), Failure> {
         let body = &mut self.body;
-        let drained = self.client.guarded(deadline, async |connection, _| {
+        let drained = self.client.guarded(patience.deadline(), async |connection, _| {
             while connection.piece(body).await?.is_some() {}
             Ok(())
         });

@@ -1,7 +1,11 @@
 //! User commands: what they print and how they exit.
 
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+
 use super::fake::{Fake, Manners};
-use super::{axp, json, stdout};
+use super::{axp, command, json, stdout};
 
 async fn submit(url: &str) -> String {
     let answer = axp(url, &["intents", "submit", "--to", "checker", "--json"]).await;
@@ -26,17 +30,18 @@ async fn a_watch_survives_cuts_and_prints_each_event_once() {
     ] {
         let fake = Fake::start(manners).await;
         let id = submit(&fake.url).await;
-        let watch = ["intents", "watch", &id, "--json"];
-        let (watched, resumed) = tokio::join!(axp(&fake.url, &watch), async {
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-            resume(&fake.url, &id, "{}").await
-        });
-        resumed.unwrap();
-        assert_eq!(watched.status.code(), Some(0), "{watched:?}");
-        let seqs: Vec<_> = stdout(&watched)
-            .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].clone())
-            .collect();
+        let mut watch = command(&fake.url, &["intents", "watch", &id, "--json"]);
+        let mut process = watch.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut seqs = Vec::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+            seqs.push(event["seq"].clone());
+            if seqs.len() == 3 {
+                resume(&fake.url, &id, "{}").await.unwrap();
+            }
+        }
+        assert_eq!(process.wait().await.unwrap().code(), Some(0));
         assert_eq!(seqs, [1, 2, 3, 4], "{manners:?}");
     }
 }
@@ -78,7 +83,6 @@ async fn refusals_have_stable_exit_codes() {
 
 /// Answers a delivery, as an agent would.
 async fn resume(url: &str, id: &str, body: &str) -> std::io::Result<()> {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let address = url.trim_start_matches("http://");
     let mut socket = tokio::net::TcpStream::connect(address).await?;
     let request = format!(

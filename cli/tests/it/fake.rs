@@ -210,8 +210,8 @@ impl Reader {
             let fresh = {
                 let state = self.state.lock().await;
                 let log = state.logs.get(&self.log).into_iter().flatten();
-                let fresh = log.filter(|(_, data)| data["seq"].as_u64() > Some(self.since));
-                fresh.cloned().next()
+                let mut fresh = log.filter(|(_, data)| data["seq"].as_u64() > Some(self.since));
+                fresh.next().cloned()
             };
             if let Some((name, data)) = fresh {
                 self.since = data["seq"].as_u64().unwrap();

@@ -1,20 +1,32 @@
 //! Runs the `axp` binary as its users do.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
+
 mod bench;
 mod commands;
+mod dev;
 mod fake;
+mod grpc;
+mod server;
 
 use std::process::Output;
+use std::time::Duration;
 
 use tokio::process::Command;
 
-/// Runs `axp` against a server and waits for its end.
-async fn axp(url: &str, arguments: &[&str]) -> Output {
+/// `axp` against a server.
+fn command(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_axp"));
     command.args(arguments).env("AXME_BASE_URL", url).env("AXME_API_KEY", fake::KEY);
     command.kill_on_drop(true);
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), command.output());
-    ended.await.expect("axp ends within a minute").unwrap()
+    command
+}
+
+/// Runs it and waits for its end.
+async fn axp(url: &str, arguments: &[&str]) -> Output {
+    let mut command = command(url, arguments);
+    let ended = tokio::time::timeout(Duration::from_secs(60), command.output()).await;
+    ended.expect("axp ends within a minute").unwrap()
 }
 
 fn stdout(output: &Output) -> &str {

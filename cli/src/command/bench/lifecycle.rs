@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{LoadArgs, Run, StreamMode, join_all, report};
 use crate::clock;
-use crate::load::{Client, Failure, Report};
+use crate::load::{Client, Failure, Patience, Report, pause_after};
 
 /// What the product page's agent answers: a result without `action` completes the intent.
 const RESULT: &[u8] = br#"{"passed":true,"reason":"within limits"}"#;
@@ -70,7 +70,7 @@ async fn initiate(run: Arc<Run>, number: usize) {
         };
         if let Err(failure) = result {
             run.recorder.failed(&failure);
-            client.pause_after(&failure).await;
+            pause_after(&failure).await;
         }
     }
 }
@@ -98,7 +98,7 @@ async fn await_outcome(
             return Err(failure);
         }
         run.recorder.failed(&failure);
-        client.pause_after(&failure).await;
+        pause_after(&failure).await;
     }
 }
 
@@ -113,8 +113,9 @@ async fn follow(
     deadline: Instant,
 ) -> Result<bool, Failure> {
     let path = format!("/v1/intents/{intent_id}/events/stream?since={seq}{}", mode.query());
+    let patience = Patience::Until(deadline);
     let mut stream = client.stream(&path).await?;
-    while let Some(event) = stream.next(deadline).await? {
+    while let Some(event) = stream.next(patience).await? {
         let position = position(&event.data)?;
         if position.seq != *seq + 1 {
             return Err(Failure::Malformed("the events of an intent have a gap"));
@@ -122,7 +123,7 @@ async fn follow(
         *seq = position.seq;
         if event.is_terminal() {
             run.recorder.completed(began);
-            stream.finish(deadline).await?;
+            stream.finish(patience).await?;
             return Ok(true);
         }
     }
@@ -139,7 +140,7 @@ async fn listen(run: Arc<Run>, number: usize, deliveries: mpsc::Sender<String>) 
             Ok(()) => mode = StreamMode::Waiting,
             Err(failure) => {
                 run.recorder.failed(&failure);
-                client.pause_after(&failure).await;
+                pause_after(&failure).await;
             }
         }
     }
@@ -155,9 +156,9 @@ async fn receive(
 ) -> Result<(), Failure> {
     let agent = run.agent(number);
     let path = format!("/v1/agents/{agent}/intents/stream?since={cursor}{}", mode.query());
-    let timeout = run.args.timeout;
+    let patience = Patience::Silence(run.args.timeout);
     let mut stream = client.stream(&path).await?;
-    while let Some(event) = stream.next(clock::now() + timeout).await? {
+    while let Some(event) = stream.next(patience).await? {
         let position = position(&event.data)?;
         *cursor = position.seq.max(*cursor);
         if deliveries.send(position.intent_id).await.is_err() {
@@ -179,7 +180,7 @@ async fn finish(run: Arc<Run>, number: usize, queue: Queue) {
             if clock::now() >= deadline {
                 break;
             }
-            client.pause_after(&failure).await;
+            pause_after(&failure).await;
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{LoadArgs, Run, join_all, report};
 use crate::clock;
-use crate::load::Report;
+use crate::load::{Report, pause_after};
 
 #[derive(Debug, Args)]
 pub(super) struct SubmitArgs {
@@ -40,7 +40,7 @@ async fn submit(run: Arc<Run>, number: usize, idempotency_keys: bool) {
             Ok(_) => run.recorder.completed(began),
             Err(failure) => {
                 run.recorder.failed(&failure);
-                client.pause_after(&failure).await;
+                pause_after(&failure).await;
             }
         }
     }

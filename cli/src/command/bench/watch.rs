@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{LoadArgs, Run, StreamMode, join_all, report};
 use crate::clock;
-use crate::load::{Client, Failure, Report};
+use crate::load::{Client, Failure, Patience, Report, pause_after};
 
 #[derive(Debug, Args)]
 pub(super) struct WatchArgs {
@@ -45,7 +45,7 @@ async fn drive(run: Arc<Run>, group: Vec<usize>) {
             (clients, Err(failure)) => {
                 watchers = clients;
                 run.recorder.failed(&failure);
-                driver.pause_after(&failure).await;
+                pause_after(&failure).await;
             }
         }
         // A watcher that was aborted took its client along.
@@ -131,15 +131,16 @@ impl Watch {
     ) -> Result<bool, Failure> {
         let id = &self.intent_id;
         let path = format!("/v1/intents/{id}/events/stream?since={events}{}", mode.query());
+        let patience = Patience::Until(deadline);
         let mut stream = client.stream(&path).await?;
-        while let Some(event) = stream.next(deadline).await? {
+        while let Some(event) = stream.next(patience).await? {
             // `seq` is dense, so counting gives the position.
             *events += 1;
             if event.is_terminal() {
                 if let Some(resolved) = self.resolved.get() {
                     self.run.recorder.completed(*resolved);
                 }
-                stream.finish(deadline).await?;
+                stream.finish(patience).await?;
                 return Ok(true);
             }
             // Dropping the sender is the message.

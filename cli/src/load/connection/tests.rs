@@ -1,12 +1,14 @@
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use super::*;
 
 /// Serves `answers` on one connection, cut into pieces of `size` bytes, then closes it.
-async fn served(answers: &'static [u8], size: usize) -> Connection {
+async fn served(answers: &'static [u8], size: usize) -> (Connection, JoinSet<()>) {
+    let mut server = JoinSet::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(async move {
+    server.spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
         socket.set_nodelay(true).unwrap();
         for piece in answers.chunks(size) {
@@ -14,7 +16,7 @@ async fn served(answers: &'static [u8], size: usize) -> Connection {
             tokio::task::yield_now().await;
         }
     });
-    Connection::open(&address).await.unwrap()
+    (Connection::open(&address).await.unwrap(), server)
 }
 
 #[tokio::test]
@@ -25,7 +27,7 @@ async fn answers_on_one_connection_stay_apart() {
         3\r\nsec\r\n3;x=y\r\nond\r\n0\r\nx-trailer: 1\r\n\r\n\
         HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nto the end";
     for size in [1, 2, 7, answers.len()] {
-        let mut connection = served(answers, size).await;
+        let (mut connection, _server) = served(answers, size).await;
         let head = connection.head().await.unwrap();
         assert_eq!((head.status, head.keep_alive), (200, true));
         assert_eq!(connection.collect(head.body).await.unwrap(), "first");
@@ -46,7 +48,7 @@ async fn a_body_cut_short_is_a_failure() {
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nshort\r\n0\r\n",
     ];
     for answer in cut {
-        let mut connection = served(answer, answer.len()).await;
+        let (mut connection, _server) = served(answer, answer.len()).await;
         let head = connection.head().await.unwrap();
         let result = connection.collect(head.body).await;
         assert!(matches!(result, Err(Failure::Closed)), "{result:?}");
@@ -55,6 +57,6 @@ async fn a_body_cut_short_is_a_failure() {
 
 #[tokio::test]
 async fn what_is_not_http_is_refused() {
-    let mut connection = served(b"SSH-2.0-OpenSSH\r\n\r\n", 64).await;
+    let (mut connection, _server) = served(b"SSH-2.0-OpenSSH\r\n\r\n", 64).await;
     assert!(matches!(connection.head().await, Err(Failure::Malformed(_))));
 }
