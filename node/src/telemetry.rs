@@ -4,6 +4,7 @@
 //! collector in batches by a thread of their own: a collector that is away costs spans, never
 //! latency or memory.
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -60,7 +61,9 @@ impl Telemetry {
             Ok(filter) => filter,
             Err(_) => EnvFilter::try_new(&config.log_filter)?,
         };
-        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let log = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
         let log = match config.log_format {
             LogFormat::Text => log.boxed(),
             LogFormat::Json => log.json().flatten_event(true).boxed(),

@@ -30,7 +30,7 @@ impl Default for TelemetryConfig {
     fn default() -> Self {
         Self {
             log_format: LogFormat::Text,
-            log_filter: "info,openraft=warn".to_owned(),
+            log_filter: "info,openraft=error".to_owned(),
             otlp_endpoint: String::new(),
             trace_sample_ratio: 0.05,
         }
@@ -58,7 +58,7 @@ impl TelemetryConfig {
             Error::invalid(
                 "telemetry.log-filter",
                 format!("is {:?}: {error}", self.log_filter),
-                "set e.g. info,openraft=warn",
+                "set e.g. info,openraft=error",
             )
         })
     }
