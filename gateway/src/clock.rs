@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
 /// Unix time in milliseconds.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -11,6 +11,8 @@
 //!
 //! Several gateways may live in one process; only the metrics recorder is shared.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod admin;
 mod clock;
 mod cluster;

@@ -50,7 +50,17 @@ impl Lanes {
     }
 }
 
+/// Closes all lanes when the reader ends, however it ends: their subscribers go elsewhere.
+struct CloseLanes(Arc<Lanes>);
+
+impl Drop for CloseLanes {
+    fn drop(&mut self) {
+        self.0.lock().take();
+    }
+}
+
 impl Hub {
+    #[expect(clippy::disallowed_methods, reason = "a reader that panics closes its lanes")]
     pub(super) async fn connect(
         mut client: ShardClient<Channel>,
         stop: CancellationToken,
@@ -83,6 +93,7 @@ async fn read(
     lanes: Arc<Lanes>,
     stop: CancellationToken,
 ) {
+    let lanes = CloseLanes(lanes);
     loop {
         let answer = tokio::select! {
             answer = answers.message() => answer,
@@ -90,7 +101,7 @@ async fn read(
         };
         match answer {
             Ok(Some(SubscribeResponse { subscription_id, kind: Some(kind) })) => {
-                dispatch(&lanes, subscription_id, kind);
+                dispatch(&lanes.0, subscription_id, kind);
             }
             Ok(Some(SubscribeResponse { kind: None, .. })) => {}
             Ok(None) => break,
@@ -100,7 +111,6 @@ async fn read(
             }
         }
     }
-    lanes.lock().take();
 }
 
 fn dispatch(lanes: &Lanes, id: u64, kind: Message) {
