@@ -47,7 +47,7 @@ e2e: ## The official SDKs, unmodified, against one node and against a cluster.
 	e2e/run
 
 chaos: ## Kills leaders under load and checks what clients were told.
-	cargo build --locked --release -p axp-node -p axp-gateway -p axp-chaos-tests --bins
+	cargo build --locked --release --workspace --bins
 	target/release/axp-chaos run $(CHAOS_ARGS)
 
 bench: ## Loads three nodes and a gateway on this machine (docs/benchmarks.md).
