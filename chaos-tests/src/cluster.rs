@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 pub use admin::{Leader, NodeStatus};
 pub use binaries::Binaries;
-pub use config::{API_KEY, ClusterShape};
+pub use config::{API_KEY, ClusterShape, Timing};
 pub use process::Process;
 
 use admin::Probe;

@@ -295,7 +295,7 @@ mod tests {
         let seen = SeenEvent::parse(&event).unwrap();
         assert_eq!((seen.seq, seen.marker.as_deref()), (4, Some("m-1")));
         assert!(seen.is_terminal());
-        let mut other = event.clone();
+        let mut other = event;
         other["details"]["extra"] = json!(1);
         assert_ne!(SeenEvent::parse(&other).unwrap().digest, seen.digest);
         assert_eq!(SeenEvent::parse(&json!({"seq": 1})), None);

@@ -53,10 +53,10 @@ impl Oracle {
 
     pub fn submit(&self, submit: Submit) {
         let mut state = self.lock();
-        if let Some(intent) = submit.told.done() {
-            if !state.ended.contains(intent) {
-                state.open.insert(intent.clone());
-            }
+        if let Some(intent) = submit.told.done()
+            && !state.ended.contains(intent)
+        {
+            state.open.insert(intent.clone());
         }
         state.history.submits.push(submit);
     }

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axp_chaos_tests::cluster::Binaries;
+use axp_chaos_tests::cluster::{Binaries, Timing};
 use axp_chaos_tests::nemesis::Kind;
 use axp_chaos_tests::runner::{self, Plan};
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Breaks a real cluster under load and checks what clients were told.
 #[derive(Debug, Parser)]
@@ -50,6 +51,9 @@ struct RunArgs {
     /// Storage engine of the nodes.
     #[arg(long, default_value = "fjall")]
     engine: String,
+    /// Election timeouts for a machine that is busy with other things.
+    #[arg(long)]
+    patient: bool,
     /// Where configurations, logs and the record go. Default: a temporary folder, removed when
     /// everything held.
     #[arg(long)]
@@ -83,10 +87,12 @@ async fn main() -> anyhow::Result<ExitCode> {
         )
         .init();
     let Command::Run(args) = Cli::parse().command;
-    // Children die with this process's values, so an interrupt must unwind and not just end it.
+    // Children die with this process's values, so a signal must unwind and not just end it.
+    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         outcome = run(args) => outcome,
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
+        _ = terminate.recv() => Ok(ExitCode::from(143)),
     }
 }
 
@@ -100,6 +106,9 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     plan.mix.rate = args.rate;
     plan.mix.agents = args.agents;
     plan.shape.engine = args.engine;
+    if args.patient {
+        plan.shape.timing = Timing::Patient;
+    }
     plan.limits.faults_min = args.kills_min;
     plan.limits.acknowledged_min = args.acknowledged_min;
 

@@ -8,6 +8,28 @@ use super::ports;
 /// The key that the seed makes, and all clients of a run use.
 pub const API_KEY: &str = "axme_sa_chaos_0123456789abcdef";
 
+/// How patient elections are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timing {
+    /// As shipped.
+    Default,
+    /// For debug builds on a machine that compiles meanwhile: a process that gets no CPU for half a
+    /// second is not dead.
+    Patient,
+}
+
+impl Timing {
+    fn toml(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::Patient => {
+                "heartbeat-interval-ms = 250\nelection-timeout-min-ms = 1500\n\
+                 election-timeout-max-ms = 2500\nbreaker-after-ms = 2500\nappend-timeout-ms = 3000\n"
+            }
+        }
+    }
+}
+
 /// What a run wants of its cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterShape {
@@ -18,6 +40,7 @@ pub struct ClusterShape {
     /// Small, so that logs are purged and snapshots taken within a run.
     pub snapshot_after_entries: u64,
     pub keep_entries: u64,
+    pub timing: Timing,
     /// Where nodes keep their data, if not below the run's folder.
     pub data_dirs: Option<Vec<PathBuf>>,
 }
@@ -31,6 +54,7 @@ impl Default for ClusterShape {
             engine: "fjall".to_owned(),
             snapshot_after_entries: 500,
             keep_entries: 200,
+            timing: Timing::Default,
             data_dirs: None,
         }
     }
@@ -95,7 +119,7 @@ pub(super) fn node_toml(
     let NodeAddress { id, api, raft, admin } = own;
     let ClusterShape { nodes, shard_groups, engine, snapshot_after_entries, keep_entries, .. } =
         shape;
-    let data = data.display();
+    let (data, timing) = (data.display(), shape.timing.toml());
     format!(
         r#"[node]
 id = {id}
@@ -111,7 +135,7 @@ peers = [
 {peers}]
 
 [raft]
-snapshot-after-entries = {snapshot_after_entries}
+{timing}snapshot-after-entries = {snapshot_after_entries}
 keep-entries = {keep_entries}
 janitor-interval-ms = 1000
 

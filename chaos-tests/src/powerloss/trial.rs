@@ -208,7 +208,7 @@ impl Trial {
             Some(EXIT_CANNOT_OPEN | 101) | None => outcome.cannot_open += 1,
             Some(code) => bail!("the verifier ended with {code}: {said}"),
         }
-        let last = said.lines().filter(|line| !line.is_empty()).next_back().unwrap_or_default();
+        let last = said.lines().rfind(|line| !line.is_empty()).unwrap_or_default();
         outcome.note(format!("round {}: {last}", outcome.rounds));
         Ok(false)
     }

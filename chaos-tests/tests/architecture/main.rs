@@ -4,6 +4,8 @@
 //! forbidden and why; `source` finds the paths that a file uses. Each rule is also run against planted
 //! text, so that this test is known to be able to fail.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
+
 mod manifests;
 mod rules;
 mod source;
