@@ -101,7 +101,9 @@ mod tests {
     use super::*;
 
     fn at(revision: u64) -> Tables {
-        Tables { revision, ..Tables::default() }
+        let mut tables = Tables::default();
+        tables.revision = revision;
+        tables
     }
 
     #[tokio::test]

@@ -1,0 +1,136 @@
+//! The state that fake nodes share.
+
+use std::collections::{BTreeMap, HashMap};
+
+use axp_proto::ids::IntentId;
+use axp_proto::log::{
+    Delivery, Event, EventType, IntentState, MailboxEntry, Status, Submission, WaitingReason,
+};
+use axp_proto::node::{IntentView, Row};
+use bytes::Bytes;
+
+pub(crate) const NOW_MS: i64 = 1_764_000_000_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) revision: u64,
+    pub(crate) rows: BTreeMap<String, (u64, Bytes)>,
+    /// Every change of a row, for watchers.
+    pub(crate) history: Vec<Row>,
+    pub(crate) intents: BTreeMap<IntentId, Intent>,
+    /// Hash of an idempotency key: fingerprint, intent, seq.
+    pub(crate) keys: HashMap<Bytes, (Bytes, IntentId, u32)>,
+    pub(crate) mailboxes: HashMap<(String, String), Vec<MailboxEntry>>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Intent {
+    pub(crate) submission: Submission,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Intent {
+    pub(crate) fn status(&self) -> Status {
+        self.events.last().unwrap().status()
+    }
+
+    pub(crate) fn append(&mut self, kind: EventType, status: Status, actor: &str, details: &[u8]) {
+        let waiting = status == Status::Waiting;
+        let reason = if waiting { WaitingReason::Human } else { WaitingReason::Unspecified };
+        self.events.push(Event {
+            seq: self.events.len() as u32 + 1,
+            r#type: kind.into(),
+            status: status.into(),
+            at_ms: NOW_MS + self.events.len() as i64,
+            actor: actor.to_owned(),
+            waiting_reason: reason.into(),
+            details_json: Bytes::copy_from_slice(details),
+            ..Event::default()
+        });
+    }
+
+    pub(crate) fn view(&self, id: IntentId) -> IntentView {
+        let last = self.events.last().unwrap();
+        let state = IntentState {
+            last_seq: last.seq,
+            status: last.status,
+            waiting_reason: last.waiting_reason,
+            created_at_ms: NOW_MS,
+            updated_at_ms: last.at_ms,
+            ..IntentState::default()
+        };
+        IntentView {
+            intent_id: id.to_bytes(),
+            state: Some(state),
+            submission: Some(self.submission.clone()),
+            terminal_event: last.status().is_terminal().then(|| last.clone()),
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn put_row(&mut self, key: String, value: Bytes) {
+        self.revision += 1;
+        self.rows.insert(key.clone(), (self.revision, value.clone()));
+        self.history.push(Row { key, revision: self.revision, value, deleted: false });
+    }
+
+    pub(crate) fn delete_row(&mut self, key: String) {
+        self.revision += 1;
+        self.rows.remove(&key);
+        self.history.push(Row { key, revision: self.revision, value: Bytes::new(), deleted: true });
+    }
+
+    pub(crate) fn submit(&mut self, id: IntentId, submission: Submission) {
+        let mut intent = Intent { submission, events: Vec::new() };
+        let from = intent.submission.from_agent.clone();
+        intent.append(EventType::Created, Status::Created, &from, b"");
+        intent.append(EventType::Submitted, Status::Submitted, &from, b"");
+        if intent.submission.human_task_json.is_empty() {
+            intent.append(EventType::Delivered, Status::Delivered, "agent://agent_core", b"");
+            self.deposit(id, &intent);
+        } else {
+            let task = &intent.submission.human_task_json;
+            let details = [b"{\"human_task\":", &task[..], b"}"].concat();
+            intent.append(EventType::Waiting, Status::Waiting, "agent://agent_core", b"");
+            let kind = EventType::HumanTaskAssigned;
+            intent.append(kind, Status::Waiting, "agent://agent_core", &details);
+        }
+        self.intents.insert(id, intent);
+    }
+
+    fn deposit(&mut self, id: IntentId, intent: &Intent) {
+        let submission = &intent.submission;
+        let key = (submission.target_workspace_id.clone(), submission.to_agent.clone());
+        let mailbox = self.mailboxes.entry(key).or_default();
+        let cursor = mailbox.last().map_or(0, |entry| entry.cursor) + 2;
+        let delivery = Delivery {
+            intent_id: id.to_bytes(),
+            intent_type: submission.intent_type.clone(),
+            from_agent: submission.from_agent.clone(),
+            to_agent: submission.to_agent.clone(),
+            correlation_id: submission.correlation_id.clone(),
+            at_ms: NOW_MS,
+            traceparent: submission.traceparent.clone(),
+            status: Status::Delivered.into(),
+            intent_seq: 3,
+        };
+        mailbox.push(MailboxEntry { cursor, delivery: Some(delivery) });
+    }
+
+    /// Appends an event to an intent that a test plays with.
+    pub(crate) fn append(&mut self, id: &str, kind: EventType, status: Status, details: &[u8]) {
+        let id: IntentId = id.parse().unwrap();
+        let intent = self.intents.get_mut(&id).unwrap();
+        intent.append(kind, status, "agent://agent_core", details);
+        if status.is_terminal() {
+            let key =
+                (intent.submission.target_workspace_id.clone(), intent.submission.to_agent.clone());
+            if let Some(mailbox) = self.mailboxes.get_mut(&key) {
+                mailbox.retain(|entry| {
+                    entry.delivery.as_ref().is_none_or(|it| it.intent_id != id.to_bytes())
+                });
+            }
+        }
+    }
+}

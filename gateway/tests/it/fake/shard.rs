@@ -1,0 +1,238 @@
+//! `axp.node.v1.Shard`, faked: commands and reads.
+
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+
+use axp_proto::ids::IntentId;
+use axp_proto::log::{EventType, IntentSummary, Status as IntentStatus, Submission};
+use axp_proto::node::shard_server::Shard;
+use axp_proto::node::{
+    Accepted, DeliverRequest, DeliverResponse, EventList, ExecuteRequest, ExecuteResponse,
+    IntentList, IntentRow, QueryRequest, QueryResponse, Rejection, Scope, SubscribeRequest,
+    SubscribeResponse, execute_request, execute_response, query_request, query_response,
+};
+use axp_proto::shard_map::group_of;
+use bytes::Bytes;
+use futures_util::Stream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::model::{Intent, State};
+use super::{FakeNode, SHARD_GROUPS, take};
+
+#[tonic::async_trait]
+impl Shard for FakeNode {
+    async fn execute(
+        &self,
+        request: Request<ExecuteRequest>,
+    ) -> Result<Response<ExecuteResponse>, Status> {
+        let traceparent = request.metadata().get("traceparent").map(|it| it.to_str().unwrap());
+        *self.faults.last_traceparent.lock().unwrap() = traceparent.unwrap_or_default().to_owned();
+        assert!(request.metadata().contains_key("grpc-timeout"), "deadlines travel");
+        self.faults.executed.fetch_add(1, Ordering::SeqCst);
+        self.before().await?;
+        let request = request.into_inner();
+        let outcome = match self.not_leader(request.group) {
+            Some(hint) => execute_response::Outcome::NotLeader(hint),
+            None => match self.shared.change(|state| execute(state, request)) {
+                Ok(accepted) => execute_response::Outcome::Accepted(accepted),
+                Err(rejection) => execute_response::Outcome::Rejection(rejection),
+            },
+        };
+        if take(&self.faults.lose_answers) {
+            return Err(Status::unavailable("the answer is lost"));
+        }
+        Ok(Response::new(ExecuteResponse { outcome: Some(outcome) }))
+    }
+
+    async fn query(
+        &self,
+        request: Request<QueryRequest>,
+    ) -> Result<Response<QueryResponse>, Status> {
+        self.before().await?;
+        let request = request.into_inner();
+        let outcome = match self.not_leader(request.group) {
+            Some(hint) => query_response::Outcome::NotLeader(hint),
+            None => query(&self.shared.state(), &request)
+                .unwrap_or_else(query_response::Outcome::Rejection),
+        };
+        Ok(Response::new(QueryResponse { outcome: Some(outcome) }))
+    }
+
+    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Status>> + Send>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<Streaming<SubscribeRequest>>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        self.before().await?;
+        Ok(Response::new(self.subscriptions(request.into_inner())))
+    }
+
+    async fn deliver(
+        &self,
+        _: Request<DeliverRequest>,
+    ) -> Result<Response<DeliverResponse>, Status> {
+        Err(Status::unimplemented("gateways do not deliver"))
+    }
+}
+
+pub(super) fn reject(code: &str, message: &str) -> Rejection {
+    Rejection { code: code.to_owned(), message: message.to_owned() }
+}
+
+/// The intent, if the scope may see it.
+pub(super) fn visible<'a>(
+    state: &'a State,
+    id: &[u8],
+    scope: Option<&Scope>,
+) -> Result<(IntentId, &'a Intent), Rejection> {
+    let unknown = || reject("not_found", "intent not found");
+    let id = IntentId::from_slice(id).map_err(|_| unknown())?;
+    let intent = state.intents.get(&id).ok_or_else(unknown)?;
+    let workspace = &scope.ok_or_else(unknown)?.workspace_id;
+    let submission = &intent.submission;
+    let own = [&submission.workspace_id, &submission.target_workspace_id].contains(&workspace);
+    if own { Ok((id, intent)) } else { Err(unknown()) }
+}
+
+fn execute(state: &mut State, request: ExecuteRequest) -> Result<Accepted, Rejection> {
+    let id = IntentId::from_slice(&request.intent_id).unwrap();
+    assert_eq!(request.group, u32::from(group_of(id.slot(), SHARD_GROUPS)), "wrong group");
+    if let Some(key) = &request.idempotency
+        && let Some((fingerprint, id, seq)) = state.keys.get(&key.key_hash)
+    {
+        if *fingerprint != key.fingerprint {
+            let message = "idempotency key reused with different payload";
+            return Err(reject("idempotency_conflict", message));
+        }
+        let intent = &state.intents[id];
+        let event = Some(intent.events[*seq as usize - 1].clone());
+        return Ok(Accepted { event, replayed: true, ..accepted(*id, intent) });
+    }
+    let accepted = command(state, id, request.command.unwrap(), request.scope.as_ref())?;
+    if let Some(key) = request.idempotency {
+        let seq = state.intents[&id].events.len() as u32;
+        state.keys.insert(key.key_hash, (key.fingerprint, id, seq));
+    }
+    Ok(accepted)
+}
+
+fn command(
+    state: &mut State,
+    id: IntentId,
+    command: execute_request::Command,
+    scope: Option<&Scope>,
+) -> Result<Accepted, Rejection> {
+    if let execute_request::Command::Submit(submission) = command {
+        return submit(state, id, submission);
+    }
+    let (_, intent) = visible(state, &id.to_bytes(), scope)?;
+    if intent.status().is_terminal() {
+        return Err(reject("invalid_state", "the intent has ended"));
+    }
+    let open = accepted(id, intent);
+    let waiting = intent.status() == IntentStatus::Waiting;
+    let stale = |expected: Option<u32>| expected.is_some_and(|expected| expected != 0);
+    let (kind, status, actor, details) = match command {
+        execute_request::Command::Submit(_) => unreachable!(),
+        execute_request::Command::Resolve(it) if stale(it.expected_policy_generation) => {
+            return Ok(Accepted { stale_policy_generation: true, event: None, ..open });
+        }
+        execute_request::Command::Resolve(it) => match it.status() {
+            IntentStatus::Completed => {
+                (EventType::Completed, it.status(), it.actor, member("result", &it.outcome_json))
+            }
+            IntentStatus::Failed => {
+                (EventType::Failed, it.status(), it.actor, member("error", &it.outcome_json))
+            }
+            status => (EventType::Canceled, status, it.actor, Bytes::new()),
+        },
+        execute_request::Command::AgentResult(it) if it.failed => {
+            let details = member("error", &it.outcome_json);
+            (EventType::Failed, IntentStatus::Failed, it.actor, details)
+        }
+        execute_request::Command::AgentResult(it) => {
+            let details = member("result", &it.outcome_json);
+            (EventType::Completed, IntentStatus::Completed, it.actor, details)
+        }
+        execute_request::Command::ControlResume(_) if !waiting => {
+            return Ok(Accepted { event: None, ..open });
+        }
+        execute_request::Command::ControlResume(it) => {
+            (EventType::InProgress, IntentStatus::InProgress, it.actor, Bytes::new())
+        }
+    };
+    state.append(&id.to_string(), kind, status, &details);
+    let intent = state.intents.get_mut(&id).unwrap();
+    intent.events.last_mut().unwrap().actor = actor;
+    Ok(accepted(id, intent))
+}
+
+fn submit(state: &mut State, id: IntentId, submission: Submission) -> Result<Accepted, Rejection> {
+    if let Some(known) = state.intents.get(&id) {
+        let same = Submission { traceparent: String::new(), ..submission }
+            == Submission { traceparent: String::new(), ..known.submission.clone() };
+        return if same { Ok(accepted(id, known)) } else { Err(reject("conflict", "in use")) };
+    }
+    if submission.deadline_at_ms.is_some_and(|at| at <= super::model::NOW_MS) {
+        return Err(reject("validation_error", "deadline_at is in the past"));
+    }
+    state.submit(id, submission);
+    Ok(accepted(id, &state.intents[&id]))
+}
+
+fn accepted(id: IntentId, intent: &Intent) -> Accepted {
+    Accepted {
+        intent: Some(intent.view(id)),
+        event: intent.events.last().cloned(),
+        ..Accepted::default()
+    }
+}
+
+fn member(name: &str, json: &[u8]) -> Bytes {
+    axp_proto::json::ObjectWriter::default().raw(name, json).finish()
+}
+
+fn query(state: &State, request: &QueryRequest) -> Result<query_response::Outcome, Rejection> {
+    let scope = request.scope.as_ref();
+    Ok(match request.query.as_ref().unwrap() {
+        query_request::Query::GetIntent(get) => {
+            let (id, intent) = visible(state, &get.intent_id, scope)?;
+            query_response::Outcome::Intent(intent.view(id))
+        }
+        query_request::Query::ListEvents(list) => {
+            let (_, intent) = visible(state, &list.intent_id, scope)?;
+            let after = intent.events.iter().filter(|event| event.seq > list.since);
+            let events = after.take(list.limit as usize).cloned().collect();
+            query_response::Outcome::Events(EventList { events })
+        }
+        query_request::Query::ListIntents(list) => {
+            let workspace = &scope.unwrap().workspace_id;
+            let wanted = |id: &IntentId, intent: &Intent| {
+                let submission = &intent.submission;
+                u32::from(group_of(id.slot(), SHARD_GROUPS)) == request.group
+                    && [&submission.workspace_id, &submission.target_workspace_id]
+                        .contains(&workspace)
+                    && (list.statuses.is_empty() || list.statuses.contains(&intent.status().into()))
+                    && (list.to_agent.is_empty() || list.to_agent == submission.to_agent)
+                    && (list.from_agent.is_empty() || list.from_agent == submission.from_agent)
+            };
+            let rows = state.intents.iter().rev().filter(|(id, intent)| wanted(id, intent));
+            let intents = rows.take(list.limit as usize).map(row).collect();
+            query_response::Outcome::Intents(IntentList { intents })
+        }
+        query_request::Query::MailboxBacklog(_) => unreachable!("gateways subscribe instead"),
+    })
+}
+
+fn row((id, intent): (&IntentId, &Intent)) -> IntentRow {
+    let summary = IntentSummary {
+        status: intent.status().into(),
+        created_at_ms: super::model::NOW_MS,
+        updated_at_ms: super::model::NOW_MS,
+        to_agent: intent.submission.to_agent.clone(),
+        from_agent: intent.submission.from_agent.clone(),
+        intent_type: intent.submission.intent_type.clone(),
+    };
+    IntentRow { intent_id: id.to_bytes(), summary: Some(summary) }
+}

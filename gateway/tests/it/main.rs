@@ -1,0 +1,14 @@
+//! A whole gateway in front of fake nodes, over real sockets: exact statuses, bodies, headers and
+//! stream bytes, and what a client sees when nodes misbehave.
+
+mod accounts;
+mod admission;
+mod client;
+mod fake;
+mod grpc;
+mod harness;
+mod intents;
+mod requests;
+mod routing;
+mod shutdown;
+mod streams;
