@@ -55,7 +55,7 @@ impl Plan {
             warm_up: Duration::from_secs(5),
             settle: Duration::from_secs(5),
             calm_max: Duration::from_millis(2500),
-            drain_within: Duration::from_secs(60),
+            drain_within: Duration::from_secs(120),
             mix: Mix::default(),
             shape: ClusterShape::default(),
             seed,

@@ -60,7 +60,9 @@ pub(crate) fn check(manifests: &[Manifest]) -> Vec<String> {
     for manifest in manifests {
         for (name, allowed, why) in RESERVED {
             let has = manifest.dependencies.iter().any(|dependency| dependency == name);
-            if has && !allowed.contains(&manifest.folder) {
+            // A crate's tests may ask for its own test features.
+            let is_itself = name.strip_prefix("axp-") == Some(manifest.folder);
+            if has && !is_itself && !allowed.contains(&manifest.folder) {
                 violations.push(format!("{} depends on {name}: {why}", manifest.folder));
             }
         }
@@ -74,11 +76,10 @@ mod tests {
 
     #[test]
     fn every_reservation_can_fail() {
-        for (name, allowed, _) in RESERVED {
+        for (name, _, _) in RESERVED {
             let text =
                 format!("[package]\nname = \"x\"\n[dev-dependencies]\n{name}.workspace = true\n");
-            let folder = if allowed.contains(&"proto") { "elsewhere" } else { "proto" };
-            assert_eq!(check(&[parse(folder, &text)]).len(), 1, "{name}");
+            assert_eq!(check(&[parse("elsewhere", &text)]).len(), 1, "{name}");
         }
     }
 
