@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,13 @@ impl Gateway {
     /// # Errors
     /// When the configuration is not valid or an address cannot be listened on.
     pub async fn start(config: Config) -> Result<GatewayHandle, StartError> {
+        // As a trait object, all that a gateway runs is compiled once, in this crate, and not again
+        // in every program and test that starts one.
+        let starting: BoxFuture<'static, _> = Box::pin(Self::start_parts(config));
+        starting.await
+    }
+
+    async fn start_parts(config: Config) -> Result<GatewayHandle, StartError> {
         config.validate()?;
         if metrics::recorder().is_none() {
             tracing::debug!("metrics are kept by another part of this process");

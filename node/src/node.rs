@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axp_raft_store::{EngineKind, Store, StoreConfig};
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::admin::{self, Probes, Watchdog};
@@ -90,7 +91,9 @@ impl Node {
         // Whoever gives up waiting drops this future: what was started must then let go of the
         // sockets and the store, too.
         let guard = tasks.stopping().drop_guard();
-        let started = Box::pin(start(config, listeners, services, links, &tasks));
+        // As a trait object, all that a node runs is compiled once, in this crate. Otherwise every
+        // program and every test that starts a node would compile it again, for minutes.
+        let started: BoxFuture<'_, _> = Box::pin(start(config, listeners, services, links, &tasks));
         let result = tokio::select! {
             result = started => result,
             reason = tasks.fatal().wait() => Err(Error::Failed(reason)),
