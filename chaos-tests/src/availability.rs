@@ -178,6 +178,7 @@ mod tests {
             nemesis: "kill-leader".to_owned(),
             what: "kill".to_owned(),
             groups: groups.to_vec(),
+            forgotten_bytes: 0,
         };
         let history = History {
             shard_groups: 8,
@@ -207,6 +208,7 @@ mod tests {
             nemesis: "kill-all".to_owned(),
             what: "kill".to_owned(),
             groups: vec![1],
+            forgotten_bytes: 0,
         }];
         let history = History { shard_groups: 8, submits, faults, ..History::default() };
         let found = measure(&history, 10_000_000);

@@ -21,6 +21,8 @@ pub use binaries::Binaries;
 pub use config::{API_KEY, ClusterShape, Timing};
 pub use process::Process;
 
+use crate::powerloss::{Mounted, PowerLossDisk};
+
 use admin::Probe;
 
 /// How long a healthy process may take to become ready, on a loaded machine with two cores.
@@ -48,6 +50,8 @@ pub struct Gateway {
 pub struct Cluster {
     pub nodes: Vec<Node>,
     pub gateways: Vec<Gateway>,
+    /// After the nodes, so that these are gone when it is unmounted.
+    mounts: Vec<Mounted>,
     pub shape: ClusterShape,
     folder: PathBuf,
 }
@@ -78,14 +82,18 @@ impl Cluster {
 
     fn prepare(binaries: &Binaries, folder: &Path, shape: ClusterShape) -> anyhow::Result<Self> {
         let addresses = config::Addresses::choose(&shape)?;
-        let mut nodes = Vec::new();
-        for (index, at) in addresses.nodes.iter().enumerate() {
+        let (mut nodes, mut mounts) = (Vec::new(), Vec::new());
+        for at in &addresses.nodes {
             let name = format!("node-{}", at.id);
-            let data = match &shape.data_dirs {
-                Some(dirs) => dirs[index].clone(),
-                None => folder.join(format!("{name}-data")),
-            };
+            let mut data = folder.join(format!("{name}-data"));
             std::fs::create_dir_all(&data)?;
+            if let Some(rule) = shape.power_loss_disks {
+                mounts.push(Mounted::mount(&PowerLossDisk::new(rule), &data)?);
+                // As an installation has it: the folder was there long before.
+                data = data.join("data");
+                std::fs::create_dir(&data)?;
+                std::fs::File::open(data.parent().context("below the mount")?)?.sync_all()?;
+            }
             let file = folder.join(format!("{name}.toml"));
             std::fs::write(&file, config::node_toml(&shape, &addresses, at, &data))?;
             let process = Process::new(&binaries.node, &file, folder, &name);
@@ -100,13 +108,22 @@ impl Cluster {
             let url = format!("http://{}", at.http);
             gateways.push(Gateway { process, url, admin_url: format!("http://{}", at.admin) });
         }
-        Ok(Self { nodes, gateways, shape, folder: folder.to_owned() })
+        Ok(Self { nodes, gateways, mounts, shape, folder: folder.to_owned() })
     }
 
     /// Where configurations, logs and data are.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The disk of a node.
+    ///
+    /// # Errors
+    /// When nodes of this cluster have ordinary disks.
+    pub fn disk(&self, index: usize) -> anyhow::Result<&PowerLossDisk> {
+        let mount = self.mounts.get(index).context("the nodes have ordinary disks")?;
+        Ok(&mount.disk)
     }
 
     /// Base URLs of the gateways.
@@ -143,7 +160,11 @@ impl Cluster {
         Ok(())
     }
 
-    async fn wait_gateway_ready(&mut self, index: usize) -> anyhow::Result<()> {
+    /// Waits until one gateway says that it is ready.
+    ///
+    /// # Errors
+    /// When it is not in time, or has ended.
+    pub async fn wait_gateway_ready(&mut self, index: usize) -> anyhow::Result<()> {
         let gateway = &mut self.gateways[index];
         let probe = format!("{}/readyz", gateway.admin_url);
         let deadline = Instant::now() + READY_WITHIN;

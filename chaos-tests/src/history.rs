@@ -204,6 +204,8 @@ pub struct FaultRecord {
     pub what: String,
     /// The shard groups that lost their leader by it.
     pub groups: Vec<u16>,
+    /// What disks forgot.
+    pub forgotten_bytes: u64,
 }
 
 /// A leader that was seen in place of another.

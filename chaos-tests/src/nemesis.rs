@@ -1,8 +1,11 @@
 //! What breaks things. One fault per file; each breaks, sees that it hurt, and heals.
 
 mod kill_all;
+mod kill_gateway;
 mod kill_leader;
 mod pause;
+mod power_loss;
+mod restart;
 
 use std::fmt;
 use std::future::Future;
@@ -44,19 +47,31 @@ pub trait Nemesis: fmt::Debug + Send + Sync {
 pub enum Kind {
     KillLeader,
     KillAll,
+    KillGateway,
     Pause,
+    Restart,
+    PowerLoss,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 3] =
-        [("kill-leader", Self::KillLeader), ("kill-all", Self::KillAll), ("pause", Self::Pause)];
+    const ALL: [(&'static str, Self); 6] = [
+        ("kill-leader", Self::KillLeader),
+        ("kill-all", Self::KillAll),
+        ("kill-gateway", Self::KillGateway),
+        ("pause", Self::Pause),
+        ("restart", Self::Restart),
+        ("power-loss", Self::PowerLoss),
+    ];
 
     #[must_use]
     pub fn nemesis(self) -> &'static dyn Nemesis {
         match self {
             Self::KillLeader => &kill_leader::KillLeader,
             Self::KillAll => &kill_all::KillAll,
+            Self::KillGateway => &kill_gateway::KillGateway,
             Self::Pause => &pause::Pause,
+            Self::Restart => &restart::Restart,
+            Self::PowerLoss => &power_loss::PowerLoss,
         }
     }
 }
@@ -89,10 +104,20 @@ impl Scene<'_> {
     }
 
     fn record_fault(&self, nemesis: &dyn Nemesis, what: String, groups: &[u16]) {
-        let at = self.oracle.now();
-        tracing::info!(nemesis = nemesis.name(), what, "strike");
-        let groups = groups.to_vec();
-        self.oracle.fault(FaultRecord { at, nemesis: nemesis.name().to_owned(), what, groups });
+        self.record(nemesis, self.oracle.now(), what, groups, 0);
+    }
+
+    fn record(
+        &self,
+        nemesis: &dyn Nemesis,
+        at: u64,
+        what: String,
+        groups: &[u16],
+        forgotten_bytes: u64,
+    ) {
+        tracing::info!(nemesis = nemesis.name(), what, forgotten_bytes, "strike");
+        let (nemesis, groups) = (nemesis.name().to_owned(), groups.to_vec());
+        self.oracle.fault(FaultRecord { at, nemesis, what, groups, forgotten_bytes });
     }
 
     /// Waits until others lead what `except` led, and records them.

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::availability::Availability;
+use crate::cluster::Timing;
 use crate::history::{History, Told};
 use crate::invariants::Verdict;
 use crate::runner::Plan;
@@ -151,13 +152,21 @@ impl Report {
         let held = verdicts.iter().all(|v| v.findings.violations == 0 && v.findings.checked > 0);
         let nemeses: Vec<String> = plan.nemeses.iter().map(ToString::to_string).collect();
         let seconds = plan.duration.as_secs();
-        let repeat = format!(
-            "axp-chaos run --nemesis {} --duration {seconds}s --rate {} --seed {} --engine {}",
+        let mut repeat = format!(
+            "axp-chaos run --nemesis {} --duration {seconds}s --rate {} --agents {} --seed {} \
+             --engine {}",
             nemeses.join(","),
             plan.mix.rate,
+            plan.mix.agents,
             plan.seed,
             plan.shape.engine,
         );
+        if let Some(rule) = plan.shape.power_loss_disks {
+            repeat.push_str(&format!(" --entries {rule}"));
+        }
+        if plan.shape.timing == Timing::Patient {
+            repeat.push_str(" --patient");
+        }
         Self {
             ok: held && gates.iter().all(|gate| gate.ok),
             seed: plan.seed,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axp_chaos_tests::cluster::{Binaries, Timing};
 use axp_chaos_tests::nemesis::Kind;
+use axp_chaos_tests::powerloss::EntryRule;
 use axp_chaos_tests::runner::{self, Plan};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,7 +28,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// What breaks: kill-leader, kill-all, pause; several with commas, chosen from at random.
+    /// What breaks: kill-leader, kill-all, kill-gateway, pause, restart, power-loss (as root);
+    /// several with commas, chosen from at random.
     #[arg(long, default_value = "kill-leader", value_delimiter = ',')]
     nemesis: Vec<Kind>,
     /// How long things are broken, e.g. 120s.
@@ -51,6 +53,9 @@ struct RunArgs {
     /// Storage engine of the nodes.
     #[arg(long, default_value = "fjall")]
     engine: String,
+    /// With power-loss: strict or journaled, when directory entries are durable.
+    #[arg(long, default_value = "strict")]
+    entries: EntryRule,
     /// Election timeouts for a machine that is busy with other things.
     #[arg(long)]
     patient: bool,
@@ -102,10 +107,12 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let temporary = tempfile::Builder::new().prefix("axp-chaos-").tempdir()?;
     let folder = args.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&folder)?;
+    let power_loss = args.nemesis.contains(&Kind::PowerLoss);
     let mut plan = Plan::new(args.nemesis, args.duration, seed, &folder);
     plan.mix.rate = args.rate;
     plan.mix.agents = args.agents;
     plan.shape.engine = args.engine;
+    plan.shape.power_loss_disks = power_loss.then_some(args.entries);
     if args.patient {
         plan.shape.timing = Timing::Patient;
     }

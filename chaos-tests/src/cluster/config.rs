@@ -1,9 +1,10 @@
 //! Configuration files of the processes: defaults, but for addresses and what a run wants different.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::ports;
+use crate::powerloss::EntryRule;
 
 /// The key that the seed makes, and all clients of a run use.
 pub const API_KEY: &str = "axme_sa_chaos_0123456789abcdef";
@@ -41,8 +42,9 @@ pub struct ClusterShape {
     pub snapshot_after_entries: u64,
     pub keep_entries: u64,
     pub timing: Timing,
-    /// Where nodes keep their data, if not below the run's folder.
-    pub data_dirs: Option<Vec<PathBuf>>,
+    /// Nodes keep their data on disks that can lose power, with this rule for directory entries.
+    /// Needs root.
+    pub power_loss_disks: Option<EntryRule>,
 }
 
 impl Default for ClusterShape {
@@ -55,7 +57,7 @@ impl Default for ClusterShape {
             snapshot_after_entries: 500,
             keep_entries: 200,
             timing: Timing::Default,
-            data_dirs: None,
+            power_loss_disks: None,
         }
     }
 }

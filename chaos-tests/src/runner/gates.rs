@@ -8,6 +8,9 @@ use crate::availability::Availability;
 use crate::history::History;
 use crate::report::{Counts, Gate};
 
+/// A power loss that took less hit nothing worth losing.
+const FORGOTTEN_BYTES_MIN: u64 = 1000;
+
 /// What a run must have reached to count.
 #[derive(Debug, Clone, Serialize)]
 pub struct Limits {
@@ -39,7 +42,14 @@ pub(super) fn check(
 ) -> Vec<Gate> {
     let hurting = history.faults.iter().filter(|fault| !fault.groups.is_empty()).count();
     let lively = availability.lively_share;
+    let power_losses = history.faults.iter().filter(|fault| fault.nemesis == "power-loss").count();
+    let forgotten: u64 = history.faults.iter().map(|fault| fault.forgotten_bytes).sum();
     vec![
+        Gate::new(
+            "power losses took something",
+            power_losses == 0 || forgotten >= FORGOTTEN_BYTES_MIN,
+            format!("{power_losses} power losses took {forgotten} bytes"),
+        ),
         Gate::at_least("faults", counts.faults, limits.faults_min),
         // Each fault that took a leader was followed by at least one new one.
         Gate::at_least("leader changes", counts.leader_changes, hurting),
