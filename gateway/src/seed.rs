@@ -225,7 +225,7 @@ impl Wish {
         match plan_account(tables, &wanted, &base) {
             AccountPlan::New(account, rows) => {
                 changes.extend(rows);
-                Ok(account)
+                Ok(*account)
             }
             AccountPlan::Ours(known) | AccountPlan::Taken(known) => Ok(known.value.clone()),
             AccountPlan::NoAddress => Err(SeedError::NoAddress),

@@ -78,7 +78,7 @@ impl Gateway {
         let (stop, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let (servers, background) = (TaskTracker::new(), TaskTracker::new());
         let cluster = Cluster::start(&config.cluster, &background, &stop_background);
-        let service = Arc::new(Service::new(config, cluster, stop.clone()));
+        let service = Arc::new(Service::new(config, cluster, stop));
         let mut handle = GatewayHandle {
             http: address_of(&http_listener, "http.listen")?,
             grpc: address_of(&grpc_listener, "grpc.listen")?,

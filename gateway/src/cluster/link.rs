@@ -21,7 +21,7 @@ use crate::config::ClusterConfig;
 const LINKS_MAX: usize = 256;
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// How long a node that let an attempt time out is not believed to lead anything.
-const SUSPICION: Duration = Duration::from_secs(1);
+const SUSPICION_MS: i64 = 1_000;
 
 /// The connections to one node.
 pub(crate) struct Link {
@@ -105,7 +105,7 @@ impl Link {
     }
 
     pub(super) fn suspect(&self) {
-        let until = clock::now_ms() + SUSPICION.as_millis() as i64;
+        let until = clock::now_ms() + SUSPICION_MS;
         self.suspect_until_ms.store(until, Ordering::Relaxed);
     }
 

@@ -212,7 +212,9 @@ impl Router {
             loop {
                 let Some(link) = search.next(self).await else { return Err(Error::NotReady) };
                 let patience = self.config.attempt_timeout().min(deadline.remaining());
-                match tokio::time::timeout(patience, attempt(Arc::clone(&link), patience)).await {
+                // Boxed: requests that wait for their turn must not carry the whole of a call.
+                let answer = Box::pin(attempt(Arc::clone(&link), patience));
+                match tokio::time::timeout(patience, answer).await {
                     Ok(Ok(Answer::Done(value))) => {
                         count(attempt::ANSWERED);
                         search.found(self, &link);

@@ -45,7 +45,7 @@ impl<V: Clone> SnapshotMap<V> {
 }
 
 fn bucket(key: &[u8]) -> usize {
-    (stable_hash(&[key]) % BUCKETS as u64) as usize
+    usize::from((stable_hash(&[key]) & 0xff) as u8)
 }
 
 #[cfg(test)]

@@ -48,11 +48,13 @@ impl Drop for Permit {
 
 const SHARDS: usize = 64;
 
+type Shard = Mutex<HashMap<Box<str>, Arc<Gate>>>;
+
 /// A gate per name. Names come from authenticated callers, so there are as many as tenants; a gate
 /// that nobody is inside of is dropped when its shard grows.
 #[derive(Debug)]
 pub(super) struct Gates {
-    shards: Box<[Mutex<HashMap<Box<str>, Arc<Gate>>>]>,
+    shards: Box<[Shard]>,
     most: usize,
 }
 
@@ -62,7 +64,7 @@ impl Gates {
     }
 
     pub(super) fn enter(&self, name: &str) -> Option<Permit> {
-        let shard = (stable_hash(&[name.as_bytes()]) % SHARDS as u64) as usize;
+        let shard = usize::from((stable_hash(&[name.as_bytes()]) & 63) as u8);
         let mut gates = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gate) = gates.get(name) {
             return gate.enter(None);

@@ -51,7 +51,7 @@ impl RateLimiter {
     pub(crate) fn take(&self, key_id: &str, endpoint: &str) -> Verdict {
         let name = stable_hash(&[key_id.as_bytes(), endpoint.as_bytes()]);
         let now = Instant::now();
-        let shard = &self.shards[(name % SHARDS as u64) as usize];
+        let shard = &self.shards[usize::from((name & 63) as u8)];
         let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() == buckets.capacity() {
             buckets.retain(|_, bucket| now.duration_since(bucket.at) < MINUTE);

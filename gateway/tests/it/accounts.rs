@@ -108,7 +108,7 @@ async fn keys_work_until_they_are_revoked() {
     let key = world.create_key(&account).await;
     let token = key["token"].as_str().unwrap();
     let id = account["service_account_id"].as_str().unwrap();
-    assert!(token.starts_with(&format!("axme_{}_", id)) && token.len() >= 12, "{token}");
+    assert!(token.starts_with(&format!("axme_{id}_")) && token.len() >= 12, "{token}");
     assert!(
         key["key_hint"].as_str().unwrap().len() >= 4
             && !token.starts_with(key["key_hint"].as_str().unwrap())

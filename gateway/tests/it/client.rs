@@ -127,10 +127,8 @@ impl Open {
     }
 
     async fn fill(&mut self) -> bool {
-        let mut bytes = [0; 16 << 10];
-        let count = self.stream.read(&mut bytes).await.unwrap_or(0);
-        self.buffer.extend_from_slice(&bytes[..count]);
-        count > 0
+        self.buffer.reserve(16 << 10);
+        self.stream.read_buf(&mut self.buffer).await.unwrap_or(0) > 0
     }
 
     async fn read_head(&mut self) {

@@ -98,16 +98,10 @@ pub(crate) fn group(intent_id: &str) -> u32 {
 }
 
 /// Waits for a condition on a value, with a deadline.
-#[track_caller]
-pub(crate) fn eventually(
-    what: &'static str,
-    condition: impl Fn() -> bool,
-) -> impl Future<Output = ()> {
-    async move {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !condition() {
-            assert!(tokio::time::Instant::now() < deadline, "{what} does not come true");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+pub(crate) async fn eventually(what: &'static str, condition: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "{what} does not come true");
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -1,6 +1,8 @@
 //! A whole gateway in front of fake nodes, over real sockets: exact statuses, bodies, headers and
 //! stream bytes, and what a client sees when nodes misbehave.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod accounts;
 mod admission;
 mod client;

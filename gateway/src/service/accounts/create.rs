@@ -54,7 +54,7 @@ impl Service {
         };
         let base = format!("agent://{}/{}/", caller.org_slug(), caller.workspace_slug());
         let decide = |tables: &Tables| match plan_account(tables, &account, &base) {
-            AccountPlan::New(account, changes) => Ok(Plan::Commit { changes, then: account }),
+            AccountPlan::New(account, changes) => Ok(Plan::Commit { changes, then: *account }),
             AccountPlan::Ours(known) => Ok(Plan::Done(known.value.clone())),
             AccountPlan::Taken(known) => {
                 let error =
@@ -74,7 +74,7 @@ impl Service {
 /// What creating an account comes to.
 #[derive(Debug)]
 pub(crate) enum AccountPlan {
-    New(ServiceAccount, Vec<RowChange>),
+    New(Box<ServiceAccount>, Vec<RowChange>),
     /// A lost answer: it is there, under the id that we gave it.
     Ours(Arc<Versioned<ServiceAccount>>),
     Taken(Arc<Versioned<ServiceAccount>>),
@@ -111,7 +111,7 @@ pub(crate) fn plan_account(tables: &Tables, account: &ServiceAccount, base: &str
         put_id(control::service_account_name(&account.workspace_id, &account.name), 0, id),
         put(control::agent(&agent.address), revision, &agent),
     ];
-    AccountPlan::New(account, changes)
+    AccountPlan::New(Box::new(account), changes)
 }
 
 /// The address for a name, with a suffix when another agent has it, and the revision that its row

@@ -34,11 +34,15 @@ impl Intent {
         self.events.last().unwrap().status()
     }
 
+    pub(crate) fn last_seq(&self) -> u32 {
+        self.events.last().map_or(0, |event| event.seq)
+    }
+
     pub(crate) fn append(&mut self, kind: EventType, status: Status, actor: &str, details: &[u8]) {
         let waiting = status == Status::Waiting;
         let reason = if waiting { WaitingReason::Human } else { WaitingReason::Unspecified };
         self.events.push(Event {
-            seq: self.events.len() as u32 + 1,
+            seq: self.last_seq() + 1,
             r#type: kind.into(),
             status: status.into(),
             at_ms: NOW_MS + self.events.len() as i64,

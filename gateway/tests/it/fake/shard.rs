@@ -111,7 +111,7 @@ fn execute(state: &mut State, request: ExecuteRequest) -> Result<Accepted, Rejec
     }
     let accepted = command(state, id, request.command.unwrap(), request.scope.as_ref())?;
     if let Some(key) = request.idempotency {
-        let seq = state.intents[&id].events.len() as u32;
+        let seq = state.intents[&id].last_seq();
         state.keys.insert(key.key_hash, (key.fingerprint, id, seq));
     }
     Ok(accepted)
