@@ -82,9 +82,9 @@ impl Default for NodeConfig {
         Self {
             id: 1,
             data_dir: PathBuf::from("axp-data"),
-            api_listen: "127.0.0.1:8101".to_owned(),
-            raft_listen: "127.0.0.1:8102".to_owned(),
-            admin_listen: "127.0.0.1:8103".to_owned(),
+            api_listen: "127.0.0.1:8110".to_owned(),
+            raft_listen: "127.0.0.1:8111".to_owned(),
+            admin_listen: "127.0.0.1:8112".to_owned(),
             advertise_api: String::new(),
             advertise_raft: String::new(),
             drain_timeout_ms: 10_000,

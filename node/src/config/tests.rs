@@ -12,7 +12,7 @@ fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, Error> {
 
 fn three_peers() -> String {
     let peer = |id: u16| {
-        format!("{{ id = {id}, raft-address = \"n{id}:8102\", api-address = \"n{id}:8101\" }}")
+        format!("{{ id = {id}, raft-address = \"n{id}:8111\", api-address = \"n{id}:8110\" }}")
     };
     format!("[{}, {}, {}]", peer(1), peer(2), peer(3))
 }
@@ -51,7 +51,7 @@ fn the_environment_overrides_the_file() {
     assert_eq!(config.node.id, 2);
     assert_eq!(config.node.data_dir, PathBuf::from("/data"));
     assert_eq!(config.cluster.shard_groups, 4);
-    assert_eq!(config.cluster.peers[2].raft_address, "n3:8102");
+    assert_eq!(config.cluster.peers[2].raft_address, "n3:8111");
     assert_eq!(config.telemetry.log_filter, "7");
     assert_eq!(config.storage.engine, Engine::Sled);
 }
