@@ -128,9 +128,9 @@ impl GroupNetwork {
             Lane::Append => peer.appends.clone(),
         };
         let exchange = async {
-            peer.links.request(self.target).await;
+            peer.links.request(self.target, call.name).await;
             let answer = send(client).await;
-            peer.links.answer(self.target).await;
+            peer.links.answer(self.target, call.name).await;
             answer
         };
         match tokio::time::timeout(deadline, exchange).await {

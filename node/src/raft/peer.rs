@@ -120,9 +120,9 @@ impl Peer {
     /// Whether the peer is draining; nothing when it did not answer, or somebody else did.
     async fn ping(&self, request: PingRequest) -> Option<bool> {
         let mut client = self.control.clone();
-        self.links.request(self.id).await;
+        self.links.request(self.id, "ping").await;
         let response = client.ping(request).await;
-        self.links.answer(self.id).await;
+        self.links.answer(self.id, "ping").await;
         match response.map(tonic::Response::into_inner) {
             Ok(answer) if answer.node_id == self.id => Some(answer.draining),
             Ok(answer) => {

@@ -69,9 +69,9 @@ impl Transfer<'_> {
         });
         let mut client = self.peer.snapshots.clone();
         let exchange = async {
-            self.peer.links.request(self.peer.id).await;
+            self.peer.links.request(self.peer.id, "snapshot").await;
             let answer = client.install_snapshot(chunks).await;
-            self.peer.links.answer(self.peer.id).await;
+            self.peer.links.answer(self.peer.id, "snapshot").await;
             answer
         };
         let answer = tokio::select! {

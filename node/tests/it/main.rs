@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
 
 mod admin;
+mod cut;
 mod failover;
 mod founding;
 mod kv;

@@ -1,9 +1,9 @@
 //! Networks that are cut in one direction, or for one node.
 
-use axp_node::raft::link::Rule;
 use axp_proto::ids::GroupId;
 use tokio::time::{Duration, Instant, sleep};
 
+use crate::cut::Rule;
 use crate::support::{Cluster, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,6 +39,44 @@ async fn a_leader_that_is_heard_but_hears_nothing_is_replaced() {
     for id in 1..=3 {
         cluster.has(id, group, "during", "y").await;
     }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_answers_no_pings_is_sent_nothing_that_renews_a_lease() {
+    let mut cluster = Cluster::started(3, |_| {}).await;
+    let group = GroupId(1);
+    let old = cluster.write(group, "before", "x").await;
+    let node = &cluster.nodes[&old];
+    assert!(node.cuts.sent(&["append", "heartbeat"]) > 0, "the count sees what is sent");
+    for other in (1..=3).filter(|id| *id != old) {
+        cluster.link(old, other, Rule::LOSES_ANSWERS);
+    }
+    let peers = node.handle.context().groups.peers();
+    eventually("both breakers open", || {
+        peers.iter().all(|peer| peer.breaker().is_open()).then_some(())
+    })
+    .await;
+    // A call that was let through just before is counted by now.
+    sleep(Duration::from_millis(200)).await;
+    let renewing = || node.cuts.sent(&["append", "heartbeat", "snapshot"]);
+    let pings = || node.cuts.sent(&["ping"]);
+    let (before, from) = (renewing(), pings());
+    // Something to replicate, should it still believe that it leads.
+    let proposal = node.group(group).raft.client_write(crate::kv::put("lost", "never"));
+    assert!(
+        !matches!(tokio::time::timeout(Duration::from_secs(1), proposal).await, Ok(Ok(_))),
+        "nobody could acknowledge it"
+    );
+    eventually("pings go on", || (pings() >= from + 10).then_some(())).await;
+    assert_eq!(renewing(), before, "appends, heartbeats or snapshots were sent");
+    cluster.heal();
+    eventually("both breakers closed", || {
+        peers.iter().all(|peer| !peer.breaker().is_open()).then_some(())
+    })
+    .await;
+    cluster.write(group, "after", "y").await;
+    cluster.has(old, group, "after", "y").await;
     cluster.shutdown().await;
 }
 

@@ -9,13 +9,14 @@ use axp_node::Node;
 use axp_node::config::{Config, PeerConfig};
 use axp_node::node::{Error, Listeners, NodeHandle};
 use axp_node::raft::GroupHandle;
-use axp_node::raft::link::{Links, Rule};
+use axp_node::raft::link::Links;
 use axp_proto::ids::GroupId;
 use openraft::ServerState;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::cut::{Cuts, Rule};
 use crate::kv::{Kv, put};
 
 /// Longer than any of this takes on a loaded machine; a condition that holds ends the wait at once.
@@ -37,7 +38,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T
 /// A running node.
 pub(crate) struct Running {
     pub(crate) handle: NodeHandle,
-    pub(crate) links: Links,
+    pub(crate) cuts: Arc<Cuts>,
 }
 
 impl Running {
@@ -191,7 +192,7 @@ impl Cluster {
 
     /// Cuts or mends what goes from `from` to `to`, and what comes back on that way.
     pub(crate) fn link(&self, from: u64, to: u64, rule: Rule) {
-        self.nodes[&from].links.set(to, rule);
+        self.nodes[&from].cuts.set(to, rule);
     }
 
     /// Cuts a node off, both ways.
@@ -204,7 +205,7 @@ impl Cluster {
 
     pub(crate) fn heal(&self) {
         for node in self.nodes.values() {
-            node.links.heal();
+            node.cuts.heal();
         }
     }
 
@@ -219,13 +220,14 @@ impl Cluster {
 async fn start(config: Config) -> Result<Running, Error> {
     let until = Instant::now() + PATIENCE;
     loop {
-        let links = Links::default();
+        let cuts = Arc::new(Cuts::default());
+        let links = Links::losing(Arc::clone(&cuts) as _);
         let started = async {
             let listeners = Listeners::bind(&config.node).await?;
-            Node::start_with(config.clone(), listeners, Arc::new(Kv), links.clone()).await
+            Node::start_with(config.clone(), listeners, Arc::new(Kv), links).await
         };
         match started.await {
-            Ok(handle) => return Ok(Running { handle, links }),
+            Ok(handle) => return Ok(Running { handle, cuts }),
             Err(Error::Listen { .. } | Error::Store(axp_raft_store::Error::Locked { .. }))
                 if Instant::now() < until =>
             {
