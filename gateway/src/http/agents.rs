@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::params::Params;
+use super::request::Path;
 use super::streams;
 use crate::error::ApiError;
 use crate::model::{AgentAnswer, AgentBody, AgentListAnswer, ErrorBody};

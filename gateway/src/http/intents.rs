@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 use super::params::Params;
-use super::request::Body;
+use super::request::{Body, Path};
 use crate::error::ApiError;
 use crate::model::{
     CommandBody, ErrorBody, EventBody, EventListBody, GetIntentBody, IntentBody, IntentListBody,

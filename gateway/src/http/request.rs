@@ -7,8 +7,10 @@ use axp_proto::error_code::ErrorCode;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+use serde::de::DeserializeOwned;
 use tracing::Span;
 use uuid::Uuid;
 
@@ -93,6 +95,21 @@ fn owner(
     Ok(header.or(query).map(str::to_owned))
 }
 
+/// Parameters in the path. What cannot be decoded is refused in our words.
+#[derive(Debug)]
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(values)) => Ok(Self(values)),
+            Err(_) => Err(ApiError::bad_request("the path cannot be read")),
+        }
+    }
+}
+
 /// The bytes of a body, within size and time. The content type does not matter: official clients
 /// name JSON on requests without a body.
 #[derive(Debug)]
@@ -103,16 +120,47 @@ impl FromRequest<Arc<Service>> for Body {
 
     async fn from_request(request: Request, service: &Arc<Service>) -> Result<Self, ApiError> {
         let config = &service.config.http;
-        let limited = Limited::new(request.into_body(), config.body_bytes_max);
-        let collected = tokio::time::timeout(config.body_timeout(), limited.collect()).await;
-        match collected {
-            Ok(Ok(body)) => Ok(Self(body.to_bytes())),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let message = format!("the body is larger than {} bytes", config.body_bytes_max);
-                Err(ApiError::new(ErrorCode::PayloadTooLarge, message))
-            }
-            Ok(Err(_)) => Err(ApiError::bad_request("the body ended early")),
+        let reading = read(request.into_body(), config.body_bytes_max);
+        match tokio::time::timeout(config.body_timeout(), reading).await {
+            Ok(body) => Ok(Self(body?)),
             Err(_) => Err(ApiError::bad_request("the body did not arrive in time")),
         }
     }
+}
+
+/// What is read beyond a body that is too large, so that its client gets to read why.
+const EXCESS_BYTES_MAX: usize = 1 << 20;
+
+async fn read(mut body: axum::body::Body, most: usize) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        let message = format!("the body is larger than {most} bytes");
+        ApiError::new(ErrorCode::PayloadTooLarge, message)
+    };
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > most.saturating_add(EXCESS_BYTES_MAX) {
+        return Err(too_large());
+    }
+    // Most bodies are one piece, which is then not copied.
+    let (mut first, mut joined, mut length) = (Bytes::new(), BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::bad_request("the body ended early"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length > most.saturating_add(EXCESS_BYTES_MAX) {
+            break;
+        }
+        if length > most {
+            continue;
+        }
+        if first.is_empty() {
+            first = data;
+        } else {
+            if joined.is_empty() {
+                joined.extend_from_slice(&first);
+            }
+            joined.extend_from_slice(&data);
+        }
+    }
+    let whole = if joined.is_empty() { first } else { joined.freeze() };
+    if length > most { Err(too_large()) } else { Ok(whole) }
 }

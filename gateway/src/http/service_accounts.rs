@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::params::Params;
-use super::request::Body;
+use super::request::{Body, Path};
 use crate::error::ApiError;
 use crate::model::{
     AccountAnswer, AccountDeletedAnswer, AccountListAnswer, ErrorBody, KeyAnswer, KeyRevokedAnswer,

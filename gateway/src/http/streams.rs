@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use super::params::Params;
-use super::request::header_text;
+use super::request::{Path, header_text};
 use crate::error::ApiError;
 use crate::model::ErrorBody;
 use crate::service::{Call, Service};

@@ -60,12 +60,13 @@ pub(crate) struct Request {
     path: String,
     headers: Vec<(String, String)>,
     body: Option<Vec<u8>>,
+    chunks: Vec<u8>,
 }
 
 impl Request {
     pub(crate) fn new(address: SocketAddr, method: &str, path: &str) -> Self {
         let (method, path) = (method.to_owned(), path.to_owned());
-        Self { address, method, path, headers: Vec::new(), body: None }
+        Self { address, method, path, headers: Vec::new(), body: None, chunks: Vec::new() }
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
@@ -79,6 +80,14 @@ impl Request {
 
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
+        self
+    }
+
+    /// Adds a chunk to a body that is sent in pieces; an empty one ends it.
+    pub(crate) fn chunk(mut self, bytes: &[u8]) -> Self {
+        self.chunks.extend(format!("{:x}\r\n", bytes.len()).into_bytes());
+        self.chunks.extend(bytes);
+        self.chunks.extend(b"\r\n");
         self
     }
 
@@ -103,7 +112,7 @@ impl Request {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(self.head().as_bytes()).await.unwrap();
         // A refusal may come before the body was read, and close the connection.
-        stream.write_all(self.body.as_deref().unwrap_or_default()).await.ok();
+        stream.write_all(self.body.as_deref().unwrap_or(&self.chunks)).await.ok();
         let mut open =
             Open { stream, buffer: Vec::new(), answer: None, chunked: false, length: None };
         timeout(PATIENCE, open.read_head()).await.expect("the head arrives");

@@ -96,6 +96,16 @@ async fn unknown_routes_and_methods_have_bodies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn paths_and_queries_that_cannot_be_read_are_refused() {
+    let world = World::new().await;
+    for path in ["/v1/intents/%ff", "/v1/agents/%ff/intents/stream", "/v1/service-accounts/%ff"] {
+        assert_eq!(world.request("GET", path).send().await.refusal(400), "bad_request", "{path}");
+    }
+    let limit = world.request("GET", "/v1/intents?limit=ten").send().await;
+    assert_eq!(limit.refusal(422), "validation_error");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_bodies_are_told_apart() {
     let world = World::new().await;
     let submit = |body: &str| world.request("POST", "/v1/intents").body(body);
@@ -127,6 +137,19 @@ async fn bodies_have_a_largest_size() {
     world.request("POST", "/v1/intents").body(body(131_072)).send().await.ok();
     let large = world.request("POST", "/v1/intents").body(body(131_073)).send().await;
     assert_eq!(large.refusal(413), "payload_too_large");
+    for size in [600_000, 5_000_000] {
+        let huge = world.request("POST", "/v1/intents").body(body(size)).send().await;
+        assert_eq!(huge.refusal(413), "payload_too_large", "{size} bytes");
+    }
+    // A body in many pieces is put together.
+    let mut pieces = world.request("POST", "/v1/intents").header("transfer-encoding", "chunked");
+    for byte in br#"{"intent_type":"a.b.v1","to_agent":"bob"}"# {
+        pieces = pieces.chunk(&[*byte]);
+    }
+    pieces.chunk(b"").send().await.ok();
+    // Told apart before it is sent, where the client waits to be asked for it.
+    let announced = world.request("POST", "/v1/intents").header("content-length", "99999999");
+    assert_eq!(announced.send().await.refusal(413), "payload_too_large");
 }
 
 #[tokio::test(flavor = "multi_thread")]
