@@ -69,7 +69,7 @@ pub struct Tuning {
     pub chained: bool,
 }
 
-/// Changes which become visible, and survive, together.
+/// Changes which become visible, and survive, together. Of several to one key the last counts.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub(crate) ops: Vec<Op>,
@@ -129,7 +129,8 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error>;
 
     /// The keys in `from..to` as they are now, whatever is written later. The caller sees to it
-    /// that nobody writes to this range until the call returns.
+    /// that nobody writes to this range until the call returns. `spool` is a free file name for
+    /// engines which have to copy.
     fn view(&self, from: &[u8], to: &[u8], spool: &Path) -> Result<Arc<dyn View>, Error>;
 
     /// Whether a view costs so little that it need not be kept for the next one who asks.
@@ -149,3 +150,6 @@ pub(crate) fn open(kind: EngineKind, dir: &Path, tuning: Tuning) -> Result<Arc<d
         EngineKind::Sled => Arc::new(sled::Sled::open(dir, tuning)?),
     })
 }
+
+#[cfg(test)]
+mod tests;

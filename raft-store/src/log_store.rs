@@ -23,7 +23,7 @@ use crate::record;
 use crate::state::StateStore;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 use crate::wire;
-use crate::writer::{Done, Job, Writer};
+use crate::writer::{Done, Job, Writer, Written};
 
 mod memory;
 mod read;
@@ -103,7 +103,7 @@ impl LogStore {
     }
 
     /// Tells the memory, once a job is written, that entries up to `index` are in the engine.
-    fn written(&self, index: u64, epoch: u64) -> Option<Box<dyn FnOnce() + Send>> {
+    fn written(&self, index: u64, epoch: u64) -> Option<Written> {
         let shared = self.shared.clone();
         Some(Box::new(move || shared.memory().written(index, epoch)))
     }

@@ -5,12 +5,11 @@
 //! may see batches applied while it runs.
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Visit};
 use crate::error::Error;
 use crate::keyspace::{StateKeys, successor};
 use crate::state::GroupState;
@@ -50,12 +49,7 @@ impl StateReader {
     ///
     /// # Errors
     /// When the engine cannot read.
-    pub fn scan(
-        &self,
-        prefix: &[u8],
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    pub fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
         // Held until the scan ends: a retired generation stays whole for as long.
         let generation = self.group.generation.load_full();
         let keys = self.group.keys;

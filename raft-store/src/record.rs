@@ -22,10 +22,10 @@ pub(crate) fn encode(message: &impl Message) -> Bytes {
 
 /// Checks the frame and decodes the message; `what` names it in the error.
 pub(crate) fn decode<M: Message + Default>(
-    record: Bytes,
+    record: &Bytes,
     what: impl FnOnce() -> String,
 ) -> Result<M, Error> {
-    let body = match check(&record) {
+    let body = match check(record) {
         Ok(()) => record.slice(HEADER..),
         Err(reason) => return Err(Error::Corrupt(format!("{}: {reason}", what()))),
     };
@@ -56,21 +56,21 @@ mod tests {
     fn every_flipped_bit_is_seen() {
         let log_id = raft::LogId { term: 1, node_id: 2, index: 3 };
         let record = encode(&log_id);
-        assert_eq!(decode::<raft::LogId>(record.clone(), String::new).unwrap(), log_id);
+        assert_eq!(decode::<raft::LogId>(&record, String::new).unwrap(), log_id);
         for bit in 0..record.len() * 8 {
             let mut damaged = record.to_vec();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let result = decode::<raft::LogId>(Bytes::from(damaged), || "log id".to_owned());
+            let result = decode::<raft::LogId>(&Bytes::from(damaged), || "log id".to_owned());
             assert!(matches!(result, Err(Error::Corrupt(_))), "bit {bit}");
         }
-        assert!(decode::<raft::LogId>(record.slice(..4), String::new).is_err());
+        assert!(decode::<raft::LogId>(&record.slice(..4), String::new).is_err());
     }
 
     #[test]
     fn stored_bytes_stay_readable() {
         // Golden: what version 1 looks like. Never change this line, add another one.
         let golden = [1, 0xc4, 0x29, 0xb7, 0x18, 8, 1, 16, 2, 24, 3];
-        let log_id: raft::LogId = decode(Bytes::copy_from_slice(&golden), String::new).unwrap();
+        let log_id: raft::LogId = decode(&Bytes::copy_from_slice(&golden), String::new).unwrap();
         assert_eq!(log_id, raft::LogId { term: 1, node_id: 2, index: 3 });
     }
 }

@@ -34,7 +34,8 @@ pub(crate) struct StateStore {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) failure: Arc<Failure>,
     /// Where views of engines without consistent scans are spooled.
-    pub(crate) spool_dir: PathBuf,
+    spool_dir: PathBuf,
+    spools: AtomicU64,
     janitor: Janitor,
     groups: Mutex<HashMap<GroupId, Arc<GroupState>>>,
     syncing: Mutex<()>,
@@ -89,7 +90,7 @@ impl GroupRecord {
         })
     }
 
-    fn decode(group: GroupId, value: Bytes) -> Result<Self, Error> {
+    fn decode(group: GroupId, value: &Bytes) -> Result<Self, Error> {
         let what = || format!("group {group}: the record of the state");
         let proto: GroupRecordProto = record::decode(value, what)?;
         let membership = proto.membership.unwrap_or_default();
@@ -109,7 +110,8 @@ impl StateStore {
     ) -> Result<Self, Error> {
         let janitor = Janitor::start(engine.clone(), failure.clone())?;
         let (groups, syncing) = (Mutex::default(), Mutex::default());
-        Ok(Self { engine, failure, spool_dir, janitor, groups, syncing })
+        let spools = AtomicU64::new(0);
+        Ok(Self { engine, failure, spool_dir, spools, janitor, groups, syncing })
     }
 
     /// Reads how a group stands and begins to remove generations that do not count.
@@ -119,7 +121,7 @@ impl StateStore {
     ) -> Result<(Arc<GroupState>, GroupRecord, u32), Error> {
         let keys = StateKeys(group);
         let record = match self.engine.get(&keys.record())? {
-            Some(value) => GroupRecord::decode(group, value)?,
+            Some(value) => GroupRecord::decode(group, &value)?,
             None => GroupRecord::default(),
         };
         let mut next_generation = record.generation + 1;
@@ -143,6 +145,12 @@ impl StateStore {
 
     pub(crate) fn generation(&self, group: GroupId, number: u32) -> Generation {
         self.janitor.generation(group, number)
+    }
+
+    /// A file for a view of `group`, used by nobody else.
+    pub(crate) fn spool_path(&self, group: GroupId) -> PathBuf {
+        let number = self.spools.fetch_add(1, Ordering::Relaxed);
+        self.spool_dir.join(format!("view-{group}-{number}.spool"))
     }
 
     /// The generations of which there are keys.
@@ -221,7 +229,7 @@ mod tests {
             },
         ];
         for record in records {
-            assert_eq!(GroupRecord::decode(GroupId(1), record.encode()).unwrap(), record);
+            assert_eq!(GroupRecord::decode(GroupId(1), &record.encode()).unwrap(), record);
         }
     }
 }

@@ -110,11 +110,11 @@ impl StateMachine {
         let mut batch = pending.overlay.take();
         batch.put(self.group.keys.record(), record.encode());
         let start = Instant::now();
-        if batch.len() < BATCH_CHANGES_BLOCKING {
-            self.store.engine.write(batch)?;
-        } else {
-            blocking(|| self.store.engine.write(batch))?;
-        }
+        let written = match batch.len() {
+            0..BATCH_CHANGES_BLOCKING => self.store.engine.write(batch),
+            _ => blocking(|| self.store.engine.write(batch)),
+        };
+        written.inspect_err(|error| self.store.failure.set("apply", error))?;
         metrics::histogram!(names::APPLY_COMMIT_SECONDS).record(start.elapsed().as_secs_f64());
         metrics::histogram!(names::APPLY_BATCH_ENTRIES).record(pending.entries as f64);
         pending.entries = 0;
@@ -176,7 +176,7 @@ impl StateMachine {
     async fn make_view(&self) -> Result<Arc<dyn View>, Error> {
         let (engine, keys) = (self.store.engine.clone(), self.group.keys);
         let generation = self.record.generation;
-        let spool = self.store.spool_dir.join(format!("view-{}.spool", keys.0));
+        let spool = self.store.spool_path(keys.0);
         let view =
             move || engine.view(&keys.prefix(generation), &keys.generation_end(generation), &spool);
         if self.store.engine.view_is_cheap() {

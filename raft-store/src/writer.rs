@@ -34,6 +34,11 @@ const QUEUE_JOBS_MAX: usize = 4096;
 /// The queue's bytes are counted in units of this size, so that they fit a semaphore.
 const PERMIT_BYTES: usize = 1024;
 
+/// Called by the writer thread between writing and syncing; must not wait.
+pub(crate) type Written = Box<dyn FnOnce() + Send>;
+/// Called by the writer thread just before writing; must not wait.
+pub(crate) type Late = Box<dyn FnOnce(&mut Batch) + Send>;
+
 /// Something to write, and whom to tell.
 pub(crate) struct Job {
     pub(crate) batch: Batch,
@@ -41,9 +46,9 @@ pub(crate) struct Job {
     pub(crate) sync: bool,
     pub(crate) done: Done,
     /// Told when the batch can be read from the engine, before it is durable.
-    pub(crate) written: Option<Box<dyn FnOnce() + Send>>,
+    pub(crate) written: Option<Written>,
     /// Adds to the batch what is newest at the moment of writing.
-    pub(crate) late: Option<Box<dyn FnOnce(&mut Batch) + Send>>,
+    pub(crate) late: Option<Late>,
 }
 
 /// Whom to tell that a job is durable, or that it never will be.
@@ -138,9 +143,12 @@ impl Writer {
         let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
         let permits = permits.clamp(1, self.shared.room_permits);
         let room = self.shared.room.acquire_many(permits).await.map_err(|_| Error::Closed)?;
+        let place = self.jobs.reserve().await.map_err(|_| Error::Closed)?;
+        // No await from here on: a caller that gives up before leaves nothing behind.
         room.forget();
         self.shared.queued_bytes.fetch_add(u64::from(permits), Ordering::Relaxed);
-        self.jobs.send(Queued { job, permits }).await.map_err(|_| Error::Closed)
+        place.send(Queued { job, permits });
+        Ok(())
     }
 
     /// Writes the batch and waits until it is durable.

@@ -112,7 +112,7 @@ fn from_engine(
 pub(super) fn decode(keys: LogKeys, key: &[u8], value: &[u8]) -> Result<Entry, Error> {
     let at = LogKeys::index(key);
     let what = || format!("group {}: log entry {}", keys.0, at.unwrap_or_default());
-    let message = record::decode(Bytes::copy_from_slice(value), what)?;
+    let message = record::decode(&Bytes::copy_from_slice(value), what)?;
     let entry = wire::entry_from_proto(message)?;
     if Some(entry.log_id.index()) != at {
         return Err(Error::Corrupt(format!("{} holds {}", what(), entry.log_id)));

@@ -44,7 +44,7 @@ fn field<M: Message + Default>(
 ) -> Result<Option<M>, Error> {
     let value = engine.get(&keys.field(field))?;
     let what = || format!("group {}: {field:?} of the log", keys.0);
-    value.map(|value| record::decode(value, what)).transpose()
+    value.map(|value| record::decode(&value, what)).transpose()
 }
 
 /// Removes what an interrupted purge left below the purged id.

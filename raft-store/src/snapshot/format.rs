@@ -30,7 +30,7 @@ pub(super) fn header(group: GroupId, applied: Option<LogId>) -> Bytes {
     let log_id = applied.as_ref().map(wire::log_id_to_proto).unwrap_or_default();
     let mut header = BytesMut::with_capacity(HEADER_BYTES);
     header.put_slice(MAGIC);
-    header.put_u8(VERSION as u8);
+    header.put_u8(VERSION.to_le_bytes()[0]);
     header.put_u16_le(group.0);
     header.put_u8(u8::from(applied.is_some()));
     header.put_u64_le(log_id.term);
@@ -57,6 +57,9 @@ pub(super) fn put_trailer(into: &mut BytesMut, records: u64) {
     into.put_u32_le(TRAILER_MARK);
     into.put_u64_le(records);
 }
+
+/// A key and its value.
+pub(super) type Record<'a> = (&'a [u8], &'a [u8]);
 
 /// Reads a snapshot from its beginning.
 #[derive(Debug)]
@@ -92,7 +95,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next record; `None` after a correct trailer.
-    pub(super) fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, Error> {
+    pub(super) fn next(&mut self) -> Result<Option<Record<'_>>, Error> {
         let key_length = self.u32()?;
         if key_length == TRAILER_MARK {
             return self.trailer().map(|()| None);
@@ -132,6 +135,7 @@ fn fill(source: &mut impl Read, field: &mut Vec<u8>, length: u32) -> Result<(), 
     source.read_exact(field).map_err(unreadable)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn unreadable(error: io::Error) -> Error {
     Error::Snapshot(format!("it ends too early or cannot be read: {error}"))
 }

@@ -62,6 +62,7 @@ impl SnapshotSink {
     ///
     /// # Errors
     /// When the file cannot be written.
+    #[expect(clippy::needless_pass_by_value, reason = "chunks arrive as owned buffers")]
     pub fn write(&mut self, chunk: Bytes) -> Result<(), Error> {
         self.file.write_all(&chunk).map_err(Error::io("write", &self.path.0))?;
         self.bytes += chunk.len() as u64;

@@ -23,14 +23,8 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
+    /// `path` is used by nobody else: an earlier view of the same keys may still be read.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
-        // An earlier view of the group may still be read: it keeps its file, we take the name.
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("replace", path)(error));
-            }
-            _ => {}
-        }
         let file = File::create_new(path).map_err(Error::io("create", path))?;
         let writer = Some(BufWriter::new(file));
         Ok(Self { path: TempFile(path.to_path_buf()), writer, index: Vec::new(), length: 0 })

@@ -62,7 +62,7 @@ fn read<M: prost::Message + Default>(
     key: &[u8],
 ) -> Result<Option<M>, Error> {
     let what = || format!("group {}: a record of the log", keys.0);
-    log.get(key)?.map(|value| record::decode(value, what)).transpose()
+    log.get(key)?.map(|value| record::decode(&value, what)).transpose()
 }
 
 fn text(log_id: Option<LogId>) -> String {

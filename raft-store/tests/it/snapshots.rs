@@ -80,15 +80,19 @@ async fn a_snapshot_stays_as_it_was_while_entries_are_applied() {
         apply(&mut group, puts(50, "new").collect()).await.unwrap();
         assert_ne!(dump(&group.reader), before);
 
+        // The next one is of now, and does not disturb the first.
+        let next = group.machine.get_current_snapshot().await.unwrap().unwrap();
+        assert_eq!(next.meta.last_log_id, Some(log_id(1, 99)));
+
         let other = tempfile::tempdir().unwrap();
         let other_store = Store::open(&config(other.path(), engine)).unwrap();
         let mut into = open(&other_store, 1);
         let data = transfer(snapshot.snapshot, &other_store, 1).unwrap();
         into.machine.install_snapshot(&snapshot.meta, data).await.unwrap();
         assert_eq!(dump(&into.reader), before);
-        // The next one is of now.
-        let next = group.machine.get_current_snapshot().await.unwrap().unwrap();
-        assert_eq!(next.meta.last_log_id, Some(log_id(1, 99)));
+        let data = transfer(next.snapshot, &other_store, 1).unwrap();
+        into.machine.install_snapshot(&next.meta, data).await.unwrap();
+        assert_eq!(dump(&into.reader), dump(&group.reader));
     }
 }
 

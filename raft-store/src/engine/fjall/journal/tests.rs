@@ -155,7 +155,7 @@ fn fjall_opens_what_was_cut_and_reads_it() {
     let (bytes, ends) = journal(&[0, 1, 2], 64 * 1024);
     let dir = tempfile::tempdir().unwrap();
     drop(Fjall::open(dir.path(), TUNING).unwrap());
-    let mut damaged = bytes.clone();
+    let mut damaged = bytes;
     damaged[ends[1] + 20_000..ends[1] + 24_000].fill(0);
     fs::write(dir.path().join("0.jnl"), damaged).unwrap();
     let engine = Fjall::open(dir.path(), TUNING).unwrap();
