@@ -2,6 +2,7 @@
 //! await and started again from the state.
 
 pub mod intent;
+pub mod leadership;
 pub mod mailboxes;
 pub mod registry;
 pub mod supervisor;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use crate::actor::leadership;
 use crate::clock::Clock;
 use crate::cluster::Members;
 use crate::config::Config;
@@ -31,7 +32,7 @@ use crate::rpc::control::ControlRpc;
 use crate::rpc::courier::NodeCourier;
 use crate::rpc::shard::ShardRpc;
 use crate::shard::admission::Admission;
-use crate::shard::{Shard, ShardApplier, ShardParts, leadership};
+use crate::shard::{Shard, ShardApplier, ShardParts};
 use crate::shutdown::Tasks;
 
 /// One message, either way; entries and batches are split far below it.

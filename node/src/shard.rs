@@ -12,7 +12,7 @@ pub mod apply;
 pub mod bells;
 pub mod handle;
 pub mod keys;
-pub mod leadership;
+pub mod led;
 pub mod metrics;
 pub mod proposer;
 pub mod read;

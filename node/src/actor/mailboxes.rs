@@ -8,20 +8,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axp_proto::ids::GroupId;
 use axp_proto::log::append::Kind as AppendKind;
 use axp_proto::log::effect::Kind as EffectKind;
 use axp_proto::log::mailbox_change::Kind as ChangeKind;
 use axp_proto::log::{
     Append, Effect, MailboxAppend, MailboxChange, MailboxEntry, MailboxKey, SourceBatch,
 };
-use axp_proto::node::NumberedEffect;
 use axp_raft_store::{Error, Outcome};
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::oneshot;
 
 use crate::shard::handle::{ExecuteError, Shard, storage};
+use crate::shard::led::Batch;
 use crate::shard::proposer::{ProposeError, Proposer};
 
 /// Batches that may wait for a step; a source that gets no room tries again.
@@ -43,14 +41,6 @@ pub enum MailboxesMessage {
     Deliver(Batch),
     /// The step in flight is over.
     Stepped(Result<Outcome, ProposeError>),
-}
-
-/// Effects of one source group, ascending; the answer is the last one that is taken.
-#[derive(Debug)]
-pub struct Batch {
-    pub source: GroupId,
-    pub effects: Vec<NumberedEffect>,
-    pub reply: oneshot::Sender<Result<u64, ExecuteError>>,
 }
 
 #[derive(Debug)]

@@ -107,18 +107,6 @@ impl Registry {
         self.lock().retain(|_, entry| entry.actor.get_id() != actor);
     }
 
-    /// How many actors are awake.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Whether every intent of the shard sleeps.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     fn activate(&self, id: IntentId) -> Result<ActorRef<IntentMessage>, ExecuteError> {
         let args =
             IntentArgs { id, shard: Arc::clone(&self.shard), proposer: self.proposer.clone() };

@@ -11,11 +11,11 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, Supervisi
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::leadership::Leadership;
 use super::mailboxes::{Mailboxes, MailboxesArgs};
 use super::registry::Registry;
 use crate::outbox::{Courier, dispatcher};
 use crate::shard::handle::Shard;
-use crate::shard::leadership::Leadership;
 use crate::shard::proposer::Proposer;
 use crate::timer;
 
@@ -67,7 +67,7 @@ impl Supervisor {
         let main = vec![mailboxes.get_cell()];
         supervisor.send_message(SupervisorMessage::Watch(Arc::clone(&registry), main)).ok();
         supervisor.send_interval(SWEEP_EVERY, || SupervisorMessage::Sweep);
-        let leadership = Leadership { registry, proposer, supervisor, mailboxes, stop };
+        let leadership = Leadership { registry, supervisor, mailboxes, stop };
         Ok((Arc::new(leadership), handle))
     }
 }

@@ -1,5 +1,8 @@
 //! One loop per led shard: effects go to their target groups, one batch at a time and in order for
 //! each target, at least once. The target drops repeats by their numbers.
+//!
+//! Deposits go at once, since an agent waits for them. A batch of nothing but withdrawals waits a
+//! little for company, and so does the note that effects were taken: both only tidy up.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,11 +10,13 @@ use std::time::Duration;
 
 use axp_proto::ids::GroupId;
 use axp_proto::log::append::Kind;
+use axp_proto::log::effect::Kind as EffectKind;
 use axp_proto::log::{Append, OutboxDone};
-use axp_proto::node::DeliverRequest;
+use axp_proto::node::{DeliverRequest, NumberedEffect};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use rand::RngExt;
+use tokio::time::Instant;
 
 use super::courier::{Courier, CourierError};
 use crate::shard::handle::Shard;
@@ -24,14 +29,23 @@ const BATCH_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// First and last pause after a failed attempt; each is jittered down to its half.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How long tidying up waits for company, and how many effects do not wait.
+const LINGER: Duration = Duration::from_millis(50);
+const LINGER_EFFECTS_MAX: u64 = 128;
 
 /// What we know of one target beyond the state.
 #[derive(Debug, Default, Clone, Copy)]
 struct Target {
     /// Taken by the target, although its row may still be in our state.
     taken: u64,
+    /// Up to here, the state was told.
+    noted: u64,
+    /// Still to be taken, when last looked at.
+    pending: u64,
     busy: bool,
     failures: u32,
+    /// Until when withdrawals, or the note, wait for company.
+    linger_until: Option<Instant>,
 }
 
 /// Dispatches for as long as it is polled; leadership drops it.
@@ -40,50 +54,104 @@ pub async fn run(shard: Arc<Shard>, courier: Arc<dyn Courier>, proposer: Propose
         (1..=shard.shard_groups).map(|group| (GroupId(group), Target::default())).collect();
     let mut under_way = FuturesUnordered::new();
     loop {
-        for (group, target) in &mut targets {
-            if target.busy {
-                continue;
-            }
-            match next_batch(&shard, *group, target) {
-                Ok(Some(request)) => {
-                    target.busy = true;
-                    under_way.push(attempt(&*courier, *group, request, target.failures).boxed());
-                }
-                Ok(None) => {}
+        let now = Instant::now();
+        for (group, target) in targets.iter_mut().filter(|(_, target)| !target.busy) {
+            let request = match next_batch(&shard, *group, target, now) {
+                Ok(request) => request,
                 Err(error) => {
                     tracing::error!(error = %error.chain(), "cannot read the outbox");
                     return;
                 }
+            };
+            if let Some(request) = request {
+                target.busy = true;
+                under_way.push(attempt(&*courier, *group, request, target.failures).boxed());
             }
+            note(&proposer, *group, target, now);
         }
+        report(&shard, &targets);
+        let idle = targets.values().filter(|target| !target.busy);
+        let wake = idle.filter_map(|target| target.linger_until).min();
+        let lingering = async {
+            match wake {
+                Some(wake) => tokio::time::sleep_until(wake).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = shard.bells().outbox.notified() => {}
+            () = lingering => {}
             Some((group, result)) = under_way.next(), if !under_way.is_empty() => {
-                let target = targets.entry(group).or_default();
-                target.busy = false;
-                finish(&proposer, group, target, result);
+                finish(targets.entry(group).or_default(), group, result);
             }
         }
     }
 }
 
+/// What is to be sent to a target now, if anything.
 fn next_batch(
     shard: &Shard,
     group: GroupId,
     target: &mut Target,
+    now: Instant,
 ) -> Result<Option<DeliverRequest>, axp_raft_store::Error> {
     let (done, last) = shard.reader().outbox_range(group)?;
     target.taken = target.taken.max(done);
-    if last <= target.taken {
+    target.noted = target.noted.max(done);
+    target.pending = last.saturating_sub(target.taken);
+    if target.pending == 0 {
         return Ok(None);
     }
     let effects = shard.reader().effects(group, target.taken, BATCH_MAX, BATCH_BYTES_MAX)?;
+    if !is_urgent(&effects) && waits(target, effects.len() as u64, now) {
+        return Ok(None);
+    }
     Ok(Some(DeliverRequest {
         group: group.into(),
         source_group: shard.group().into(),
         after_effect: target.taken,
         effects,
     }))
+}
+
+fn is_urgent(effects: &[NumberedEffect]) -> bool {
+    let kind = |effect: &NumberedEffect| effect.effect.as_ref()?.kind.clone();
+    effects.iter().any(|effect| !matches!(kind(effect), Some(EffectKind::Withdraw(_))))
+}
+
+/// Whether so many effects that are not urgent wait on; the first of them starts the clock.
+fn waits(target: &mut Target, effects: u64, now: Instant) -> bool {
+    let until = *target.linger_until.get_or_insert(now + LINGER);
+    effects < LINGER_EFFECTS_MAX && now < until
+}
+
+/// Tells the state what was taken, so that it lets the rows go.
+fn note(proposer: &Proposer, group: GroupId, target: &mut Target, now: Instant) {
+    let unnoted = target.taken - target.noted;
+    if unnoted == 0 {
+        // Withdrawals that lingered are on their way, or none are there.
+        target.linger_until = target.linger_until.filter(|until| *until > now && !target.busy);
+        return;
+    }
+    if waits(target, unnoted, now) {
+        return;
+    }
+    target.linger_until = None;
+    target.noted = target.taken;
+    let done = OutboxDone { target_group: group.into(), last_effect: target.taken };
+    let append = Append { kind: Some(Kind::OutboxDone(done)) };
+    let proposer = proposer.clone();
+    // Should this be lost, the next one covers it, and a new leader hands the effects over again,
+    // which the target recognises.
+    crate::tasks::spawn("outbox done", async move {
+        proposer.propose(append).await.ok();
+    });
+}
+
+fn report(shard: &Shard, targets: &HashMap<GroupId, Target>) {
+    let pending: u64 = targets.values().map(|target| target.pending).sum();
+    let shard = shard.group().to_string();
+    metrics::gauge!(names::OUTBOX_PENDING, "shard" => shard).set(pending as f64);
 }
 
 /// One attempt, after the pause that earlier failures call for.
@@ -101,29 +169,14 @@ async fn attempt(
     (group, courier.deliver(request).await)
 }
 
-fn finish(
-    proposer: &Proposer,
-    group: GroupId,
-    target: &mut Target,
-    result: Result<u64, CourierError>,
-) {
+fn finish(target: &mut Target, group: GroupId, result: Result<u64, CourierError>) {
+    target.busy = false;
     let outcome = if result.is_ok() { "delivered" } else { "failed" };
     metrics::counter!(names::OUTBOX_BATCHES_TOTAL, "outcome" => outcome).increment(1);
     match result {
         Ok(taken) => {
             target.failures = 0;
-            if taken <= target.taken {
-                return;
-            }
-            target.taken = taken;
-            let done = OutboxDone { target_group: group.into(), last_effect: taken };
-            let append = Append { kind: Some(Kind::OutboxDone(done)) };
-            let proposer = proposer.clone();
-            // The rows may stay a little longer: should this be lost, the next one covers it, and a
-            // new leader hands them over again, which the target recognises.
-            crate::tasks::spawn("outbox done", async move {
-                proposer.propose(append).await.ok();
-            });
+            target.taken = target.taken.max(taken);
         }
         Err(error) => {
             target.failures += 1;

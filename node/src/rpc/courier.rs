@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use openraft::async_runtime::watch::WatchReceiver;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{Context, shard};
+use super::Context;
 use crate::outbox::{Courier, CourierError};
 use crate::shard::ExecuteError;
 
@@ -40,8 +40,9 @@ impl NodeCourier {
         let nobody = CourierError::NoLeader(group);
         let context = self.context.get().and_then(Weak::upgrade).ok_or(nobody.clone())?;
         let target = context.shards.get(&group).ok_or(nobody.clone())?;
-        if target.leadership().is_some() {
-            return match shard::deliver(target, request).await {
+        if target.led().is_some() {
+            let source = GroupId::try_from(request.source_group).unwrap_or(GroupId::CONTROL);
+            return match target.deliver(source, request.effects).await {
                 Ok(taken) => Ok(taken),
                 Err(ExecuteError::NotLeader) => Err(nobody),
                 Err(error) => Err(CourierError::Unreachable { group, reason: error.to_string() }),

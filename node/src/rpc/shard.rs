@@ -11,14 +11,12 @@ use axp_proto::node::{
     Accepted, DeliverRequest, DeliverResponse, Delivered, ExecuteRequest, ExecuteResponse,
     QueryRequest, QueryResponse, SubscribeRequest, SubscribeResponse, deliver_response,
 };
-use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use super::{Context, query, rejection, subscribe, view};
-use crate::actor::mailboxes::{Batch, MailboxesMessage};
 use crate::intent::{Command, Expected, Rejection};
 use crate::shard::{self, ExecuteError, Reply, Shard};
 
@@ -78,7 +76,9 @@ impl ShardService for ShardRpc {
     ) -> Result<Response<DeliverResponse>, Status> {
         let request = request.into_inner();
         let shard = self.context.shard(request.group)?;
-        let outcome = match deliver(shard, request).await {
+        let source = GroupId::try_from(request.source_group)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let outcome = match shard.deliver(source, request.effects).await {
             Ok(last_effect) => deliver_response::Outcome::Delivered(Delivered { last_effect }),
             Err(ExecuteError::NotLeader) => {
                 deliver_response::Outcome::NotLeader(self.context.not_leader(&shard.raft))
@@ -87,17 +87,6 @@ impl ShardService for ShardRpc {
         };
         Ok(Response::new(DeliverResponse { outcome: Some(outcome) }))
     }
-}
-
-/// Hands effects to the mailboxes of a shard that is led here.
-pub(crate) async fn deliver(shard: &Shard, request: DeliverRequest) -> Result<u64, ExecuteError> {
-    let leadership = shard.leadership().ok_or(ExecuteError::NotLeader)?;
-    let source = GroupId::try_from(request.source_group).map_err(|_| ExecuteError::Unknown)?;
-    let (reply, taken) = oneshot::channel();
-    let batch = Batch { source, effects: request.effects, reply };
-    let sent = leadership.mailboxes.send_message(MailboxesMessage::Deliver(batch));
-    sent.map_err(|_| ExecuteError::NotLeader)?;
-    taken.await.unwrap_or(Err(ExecuteError::Unknown))
 }
 
 impl ShardRpc {

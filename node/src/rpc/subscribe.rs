@@ -148,7 +148,7 @@ impl Subscription {
     /// Sends what is there and what comes; ends well only when nothing can come any more.
     async fn follow(&self, shard: &Arc<Shard>, open: Open) -> Result<(), ExecuteError> {
         let mut tenure = shard.tenure.subscribe();
-        if shard.leadership().is_none() {
+        if shard.led().is_none() {
             return Err(ExecuteError::NotLeader);
         }
         shard.lease_barrier().await?;

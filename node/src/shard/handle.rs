@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axp_proto::ids::{GroupId, IntentId};
 use axp_proto::log::Event;
-use axp_proto::node::IdempotencyKey;
+use axp_proto::node::{IdempotencyKey, NumberedEffect};
 use axp_raft_store::{Raft, StateReader};
 use openraft::ReadPolicy;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use super::admission::{Admission, Permit};
 use super::apply::ShardApplier;
 use super::bells::Bells;
-use super::leadership::Leadership;
+use super::led::{Batch, Led};
 use super::metrics as names;
 use super::read::ShardReader;
 use crate::clock::Clock;
@@ -87,7 +87,7 @@ pub struct Shard {
     pub(crate) shard_groups: u16,
     admission: Arc<Admission>,
     commands: Arc<Semaphore>,
-    leadership: RwLock<Option<Arc<Leadership>>>,
+    led: RwLock<Option<Arc<dyn Led>>>,
     /// Counts changes of leadership here: whoever serves a subscription ends it on a change.
     pub(crate) tenure: watch::Sender<u64>,
 }
@@ -105,7 +105,7 @@ impl Shard {
             clock: parts.clock,
             actors_max: parts.actors_max,
             shard_groups: parts.shard_groups,
-            leadership: RwLock::default(),
+            led: RwLock::default(),
             tenure: watch::Sender::new(0),
         })
     }
@@ -127,13 +127,34 @@ impl Shard {
 
     /// What this replica does as a leader; `None` while it does not lead.
     #[must_use]
-    pub fn leadership(&self) -> Option<Arc<Leadership>> {
-        self.leadership.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn led(&self) -> Option<Arc<dyn Led>> {
+        self.led.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn set_leadership(&self, leadership: Option<Arc<Leadership>>) {
-        *self.leadership.write().unwrap_or_else(PoisonError::into_inner) = leadership;
+    /// Begins to lead, or stops what led before.
+    pub(crate) fn set_led(&self, led: Option<Arc<dyn Led>>) {
+        let before =
+            std::mem::replace(&mut *self.led.write().unwrap_or_else(PoisonError::into_inner), led);
+        if let Some(before) = before {
+            before.stop();
+        }
         self.tenure.send_modify(|tenure| *tenure += 1);
+    }
+
+    /// Hands effects of another group to the mailboxes of this shard and waits until they are
+    /// taken; the last effect that is.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`]; a repeat is harmless after all of them.
+    pub async fn deliver(
+        &self,
+        source: GroupId,
+        effects: Vec<NumberedEffect>,
+    ) -> Result<u64, ExecuteError> {
+        let led = self.led().ok_or(ExecuteError::NotLeader)?;
+        let (reply, taken) = oneshot::channel();
+        led.deliver(Batch { source, effects, reply })?;
+        taken.await.unwrap_or(Err(ExecuteError::Unknown))
     }
 
     /// Runs one command through the intent's actor.
@@ -161,9 +182,9 @@ impl Shard {
         request: Request,
         permit: Option<Permit>,
     ) -> Result<Reply, ExecuteError> {
-        let leadership = self.leadership().ok_or(ExecuteError::NotLeader)?;
+        let led = self.led().ok_or(ExecuteError::NotLeader)?;
         let (reply, outcome) = oneshot::channel();
-        leadership.registry.send(request, permit, reply)?;
+        led.execute(request, permit, reply)?;
         // The actor is gone without an answer when leadership went: the log knows what happened.
         outcome.await.unwrap_or(Err(ExecuteError::Unknown))
     }

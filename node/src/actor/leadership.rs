@@ -12,28 +12,56 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axp_raft_store::TypeConfig;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::metrics::RaftServerMetrics;
+use openraft::type_config::alias::WatchReceiverOf;
 use ractor::ActorRef;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::handle::Shard;
-use super::proposer::Proposer;
-use crate::actor::registry::Registry;
-use crate::actor::supervisor::{Supervisor, SupervisorArgs, SupervisorMessage};
+use super::mailboxes::MailboxesMessage;
+use super::registry::Registry;
+use super::supervisor::{Supervisor, SupervisorArgs, SupervisorMessage};
 use crate::outbox::Courier;
+use crate::shard::admission::Permit;
+use crate::shard::handle::{ExecuteError, Reply, Request, Shard};
+use crate::shard::led::{Batch, Led};
 
 /// How long to wait before asking again whether we lead, when a barrier failed.
 const ASSUME_RETRY: Duration = Duration::from_millis(50);
 
+type ServerMetrics = WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>;
+
 /// The running parts of a led shard.
 #[derive(Debug)]
 pub struct Leadership {
-    pub registry: Arc<Registry>,
-    pub proposer: Proposer,
-    pub(crate) supervisor: ActorRef<SupervisorMessage>,
-    pub(crate) mailboxes: ActorRef<crate::actor::mailboxes::MailboxesMessage>,
-    pub(crate) stop: CancellationToken,
+    pub(super) registry: Arc<Registry>,
+    pub(super) supervisor: ActorRef<SupervisorMessage>,
+    pub(super) mailboxes: ActorRef<MailboxesMessage>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Led for Leadership {
+    fn execute(
+        &self,
+        request: Request,
+        permit: Option<Permit>,
+        reply: oneshot::Sender<Result<Reply, ExecuteError>>,
+    ) -> Result<(), ExecuteError> {
+        self.registry.send(request, permit, reply)
+    }
+
+    fn deliver(&self, batch: Batch) -> Result<(), ExecuteError> {
+        let sent = self.mailboxes.send_message(MailboxesMessage::Deliver(batch));
+        sent.map_err(|_| ExecuteError::NotLeader)
+    }
+
+    fn stop(&self) {
+        self.stop.cancel();
+        self.supervisor.stop(None);
+    }
 }
 
 /// Follows the role of this replica until `stop`; one per shard replica.
@@ -49,7 +77,7 @@ pub async fn follow(shard: Arc<Shard>, courier: Arc<dyn Courier>, stop: Cancella
                 () = stop.cancelled() => break,
                 () = lead(&shard, &courier, term) => {}
             }
-            shard.set_leadership(None);
+            shard.set_led(None);
             continue;
         }
         tokio::select! {
@@ -57,11 +85,7 @@ pub async fn follow(shard: Arc<Shard>, courier: Arc<dyn Courier>, stop: Cancella
             changed = metrics.changed() => if changed.is_err() { break },
         }
     }
-    if let Some(leadership) = shard.leadership() {
-        leadership.stop.cancel();
-        leadership.supervisor.stop(None);
-    }
-    shard.set_leadership(None);
+    shard.set_led(None);
 }
 
 /// Leads for as long as this replica does in `term`; returns when that is over.
@@ -70,12 +94,10 @@ async fn lead(shard: &Arc<Shard>, courier: &Arc<dyn Courier>, term: u64) {
         tokio::time::sleep(ASSUME_RETRY).await;
         return;
     }
-    let stop = CancellationToken::new();
-    let guard = stop.clone().drop_guard();
     let args = SupervisorArgs {
         shard: Arc::clone(shard),
         courier: Arc::clone(courier),
-        stop: stop.clone(),
+        stop: CancellationToken::new(),
     };
     let (leadership, supervisor) = match Supervisor::start(args).await {
         Ok(started) => started,
@@ -85,18 +107,11 @@ async fn lead(shard: &Arc<Shard>, courier: &Arc<dyn Courier>, term: u64) {
             return;
         }
     };
-    shard.set_leadership(Some(leadership));
+    shard.set_led(Some(leadership));
     tracing::info!(shard.id = %shard.group(), raft.term = term, "leading");
     let mut metrics = shard.raft.server_metrics();
-    let leads = |metrics: &mut openraft::type_config::alias::WatchReceiverOf<
-        axp_raft_store::TypeConfig,
-        openraft::metrics::RaftServerMetrics<axp_raft_store::TypeConfig>,
-    >| {
-        let now = metrics.borrow_watched();
-        now.state == ServerState::Leader && now.vote.leader_id.term == term
-    };
     let mut ended = Box::pin(supervisor);
-    while leads(&mut metrics) {
+    while leads_in(&metrics, term) {
         tokio::select! {
             changed = metrics.changed() => if changed.is_err() { break },
             _ = &mut ended => {
@@ -106,8 +121,9 @@ async fn lead(shard: &Arc<Shard>, courier: &Arc<dyn Courier>, term: u64) {
         }
     }
     tracing::info!(shard.id = %shard.group(), raft.term = term, "no longer leading");
-    if let Some(leadership) = shard.leadership() {
-        leadership.supervisor.stop(None);
-    }
-    drop(guard);
+}
+
+fn leads_in(metrics: &ServerMetrics, term: u64) -> bool {
+    let now = metrics.borrow_watched();
+    now.state == ServerState::Leader && now.vote.leader_id.term == term
 }
