@@ -15,7 +15,7 @@ mod streams;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 
 use self::request::RequestContext;
@@ -51,7 +51,6 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::unknown_route)
-        .layer(from_fn(middleware::observe))
-        .layer(axum::Extension(service.config.cluster.request_timeout()))
+        .layer(from_fn_with_state(Arc::clone(&service), middleware::observe))
         .with_state(service)
 }

@@ -86,7 +86,8 @@ impl Subscription {
             scope,
             target,
             window,
-            position: since,
+            // Positions have 31 bits, so that what follows one has 32.
+            position: since.min(i32::MAX as u32),
             caught_up: false,
             uncredited: 0,
             search: Search::new(group),

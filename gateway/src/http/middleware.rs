@@ -3,7 +3,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
@@ -29,7 +28,7 @@ const RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// Names a request, follows it, and counts it.
 pub(super) async fn observe(
-    Extension(patience): Extension<Duration>,
+    State(service): State<Arc<Service>>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -43,7 +42,7 @@ pub(super) async fn observe(
         request.id = tracing::field::Empty,
         http.status = tracing::field::Empty,
     );
-    let context = RequestContext::begin(request.headers(), &span, patience);
+    let context = RequestContext::begin(request.headers(), &span, service.deadline());
     span.record("request.id", context.request_id.to_str().unwrap_or_default());
     let (request_id, trace_id) = (context.request_id.clone(), context.trace_id.clone());
     let trace = context.trace;

@@ -1,7 +1,6 @@
 //! What handlers take from a request: its context, the call with its caller, and the body.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axp_proto::error_code::ErrorCode;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -33,7 +32,7 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    pub(super) fn begin(headers: &HeaderMap, span: &Span, patience: Duration) -> Self {
+    pub(super) fn begin(headers: &HeaderMap, span: &Span, deadline: Deadline) -> Self {
         let parent = header_text(headers, "traceparent").and_then(TraceContext::parse);
         let trace = parent.unwrap_or_else(TraceContext::begin).enter(span);
         let text = |text: String| {
@@ -44,7 +43,7 @@ impl RequestContext {
                 .unwrap_or_else(|| text(Uuid::new_v4().to_string())),
             trace_id: given_id(headers, "x-trace-id").unwrap_or_else(|| text(trace.trace_id())),
             trace,
-            deadline: Deadline::after(patience),
+            deadline,
         }
     }
 }

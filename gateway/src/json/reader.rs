@@ -83,10 +83,11 @@ impl<'a> Reader<'a> {
         text
     }
 
+    /// A UUID, spelled as it was sent.
     pub(crate) fn uuid(&mut self, name: &str) -> Option<String> {
         let text = self.string(name, 1, 64)?;
-        if let Ok(uuid) = Uuid::try_parse(&text) {
-            return Some(uuid.hyphenated().to_string());
+        if Uuid::try_parse(&text).is_ok() {
+            return Some(text);
         }
         self.problem(name, "must be a UUID", "value_error");
         None

@@ -108,6 +108,8 @@ async fn refusals_name_their_code() {
     let unknown = GetRequest { intent_id: "01890000-0000-7000-8000-000000000000".to_owned() };
     let unknown = client.get(with_key(unknown)).await.unwrap_err();
     assert_eq!((unknown.code(), code(&unknown)), (Code::NotFound, "not_found"));
+    let beyond = WatchRequest { intent_id: world.submit("bob").await, since: u32::MAX };
+    client.watch(with_key(beyond)).await.unwrap();
     let watch = WatchRequest { intent_id: "nonsense".to_owned(), since: 0 };
     let refused = client.watch(with_key(watch)).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);

@@ -168,3 +168,26 @@ async fn any_gateway_serves_any_request() {
     assert_eq!(first.ok()["intent_id"], other.ok()["intent_id"]);
     assert!(group(&id) >= 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_hears_nothing_is_not_followed() {
+    for deaf in 0..2 {
+        let world = World::with(2, |config| config.cluster.freshness_interval_ms = 50).await;
+        let revision = world.cluster.shared.state().revision;
+        world.cluster.nodes[deaf].faults.watch_until.store(revision, Ordering::SeqCst);
+        // Answers wait for the cache to have the change, whichever node it was following.
+        world.post("/v1/service-accounts", &json!({ "name": "worker" })).await;
+        world.get("/v1/agents/worker").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_data_is_followed_elsewhere() {
+    for dead in 0..2 {
+        let world = World::with(2, |_| {}).await;
+        world.cluster.shared.move_leader(0, 1 - dead);
+        world.cluster.nodes[dead].kill();
+        world.post("/v1/service-accounts", &json!({ "name": "worker" })).await;
+        world.get("/v1/agents/worker").await;
+    }
+}
