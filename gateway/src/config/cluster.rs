@@ -28,7 +28,7 @@ pub struct ClusterConfig {
 impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
-            nodes: vec!["127.0.0.1:8101".to_owned()],
+            nodes: vec!["127.0.0.1:8110".to_owned()],
             request_timeout_ms: 8_000,
             attempt_timeout_ms: 2_500,
             connect_timeout_ms: 1_000,
