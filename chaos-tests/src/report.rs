@@ -9,7 +9,7 @@ use crate::availability::Availability;
 use crate::cluster::Timing;
 use crate::history::{History, Told};
 use crate::invariants::Verdict;
-use crate::runner::Plan;
+use crate::runner::{Mutant, Plan};
 
 /// How much was done and what came back.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -162,7 +162,11 @@ impl Report {
             plan.shape.engine,
         );
         if let Some(rule) = plan.shape.power_loss_disks {
-            repeat.push_str(&format!(" --entries {rule}"));
+            let modes: Vec<String> = plan.shape.survivals.iter().map(ToString::to_string).collect();
+            repeat.push_str(&format!(" --entries {rule} --mode {}", modes.join(",")));
+        }
+        if plan.mutant == Some(Mutant::LyingDisks) {
+            repeat.push_str(" --mutant lying-disks");
         }
         if plan.shape.timing == Timing::Patient {
             repeat.push_str(" --patient");

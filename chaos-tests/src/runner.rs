@@ -4,6 +4,7 @@ mod finals;
 mod gates;
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +19,30 @@ use crate::cluster::{API_KEY, Binaries, Cluster, ClusterShape};
 use crate::invariants;
 use crate::nemesis::{Kind, Scene};
 use crate::oracle::Oracle;
+use crate::powerloss::Fault;
 use crate::report::{Counts, Gate, Report};
 use crate::workload::{Mix, Workload};
 
 pub use gates::Limits;
+
+/// A fault that no cluster survives: a run with it must fail, or the checks are blind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// From the end of the warm-up on, no sync of any node does anything. To the clients that is a
+    /// server that acknowledges before it syncs (M2). Needs power-loss disks.
+    LyingDisks,
+}
+
+impl FromStr for Mutant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "lying-disks" {
+            return Ok(Self::LyingDisks);
+        }
+        Err(format!("{text} is not lying-disks"))
+    }
+}
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -41,6 +62,8 @@ pub struct Plan {
     pub shape: ClusterShape,
     pub seed: u64,
     pub limits: Limits,
+    /// A fault that the checks must find.
+    pub mutant: Option<Mutant>,
     /// Where the record goes; kept when something is wrong.
     pub folder: PathBuf,
 }
@@ -60,6 +83,7 @@ impl Plan {
             shape: ClusterShape::default(),
             seed,
             limits: Limits::default(),
+            mutant: None,
             folder: folder.to_owned(),
         }
     }
@@ -77,6 +101,11 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
     let workload =
         Workload::start(client.clone(), oracle.clone(), plan.mix.clone(), rng.random()).await?;
     tokio::time::sleep(plan.warm_up).await;
+    if plan.mutant == Some(Mutant::LyingDisks) {
+        for index in 0..cluster.nodes.len() {
+            cluster.disk(index)?.lock().faults.add(Fault::SyncLies, "*");
+        }
+    }
 
     let broke = break_things(plan, &mut cluster, &oracle, &mut rng).await;
     let healed = cluster.heal().await;

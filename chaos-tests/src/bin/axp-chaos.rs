@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axp_chaos_tests::cluster::{Binaries, Timing};
 use axp_chaos_tests::nemesis::Kind;
-use axp_chaos_tests::powerloss::EntryRule;
-use axp_chaos_tests::runner::{self, Plan};
+use axp_chaos_tests::powerloss::{EntryRule, Survival};
+use axp_chaos_tests::runner::{self, Mutant, Plan};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -56,6 +56,12 @@ struct RunArgs {
     /// With power-loss: strict or journaled, when directory entries are durable.
     #[arg(long, default_value = "strict")]
     entries: EntryRule,
+    /// With power-loss: what survives, lose, reorder or torn; several with commas.
+    #[arg(long, default_value = "lose,reorder,torn", value_delimiter = ',')]
+    mode: Vec<Survival>,
+    /// Break something that no cluster survives: the run must then fail. lying-disks.
+    #[arg(long)]
+    mutant: Option<Mutant>,
     /// Election timeouts for a machine that is busy with other things.
     #[arg(long)]
     patient: bool,
@@ -113,6 +119,8 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     plan.mix.agents = args.agents;
     plan.shape.engine = args.engine;
     plan.shape.power_loss_disks = power_loss.then_some(args.entries);
+    plan.shape.survivals = args.mode;
+    plan.mutant = args.mutant;
     if args.patient {
         plan.shape.timing = Timing::Patient;
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::ports;
-use crate::powerloss::EntryRule;
+use crate::powerloss::{EntryRule, Survival};
 
 /// The key that the seed makes, and all clients of a run use.
 pub const API_KEY: &str = "axme_sa_chaos_0123456789abcdef";
@@ -45,6 +45,8 @@ pub struct ClusterShape {
     /// Nodes keep their data on disks that can lose power, with this rule for directory entries.
     /// Needs root.
     pub power_loss_disks: Option<EntryRule>,
+    /// What a power loss leaves; each disk's is chosen from these.
+    pub survivals: Vec<Survival>,
 }
 
 impl Default for ClusterShape {
@@ -58,6 +60,7 @@ impl Default for ClusterShape {
             keep_entries: 200,
             timing: Timing::Default,
             power_loss_disks: None,
+            survivals: vec![Survival::Lose, Survival::Reorder, Survival::Torn],
         }
     }
 }

@@ -60,8 +60,8 @@ impl PowerLoss {
 
 /// Each disk has its own luck.
 fn forget(scene: &mut Scene<'_>, index: usize) -> anyhow::Result<Lost> {
-    let modes = [Survival::Lose, Survival::Reorder, Survival::Torn];
-    let survival = modes.choose(scene.rng).copied().unwrap_or(Survival::Lose);
+    let survivals = &scene.cluster.shape.survivals;
+    let survival = survivals.choose(scene.rng).copied().unwrap_or(Survival::Lose);
     let seed = scene.rng.next_u64();
     Ok(scene.cluster.disk(index)?.lock().lose_power(survival, seed))
 }

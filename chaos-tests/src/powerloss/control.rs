@@ -20,7 +20,7 @@ pub const CONTROL_FILE: &str = ".axp-power";
 pub enum Command {
     /// `power-loss lose|reorder|torn SEED`: cut the power. Users of the mount must be dead.
     PowerLoss { survival: Survival, seed: u64 },
-    /// `fault sync-eio|sync-eio-once|read-eio|full PATTERN`, `fault slow-sync PATTERN MILLIS`.
+    /// `fault sync-eio|sync-eio-once|sync-lies|read-eio|full PATTERN`, `fault slow-sync PATTERN MILLIS`.
     Fault { fault: Fault, pattern: String },
     /// `heal`: switch all faults off.
     Heal,
@@ -47,6 +47,7 @@ impl FromStr for Command {
                 let fault = match *name {
                     "sync-eio" => Fault::SyncFails { once: false },
                     "sync-eio-once" => Fault::SyncFails { once: true },
+                    "sync-lies" => Fault::SyncLies,
                     "read-eio" => Fault::ReadFails,
                     "full" => Fault::DiskFull,
                     other => return Err(format!("no fault is called {other}")),

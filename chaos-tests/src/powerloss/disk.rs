@@ -247,7 +247,7 @@ impl Disk {
     pub fn sync_delay(&mut self, ino: u64) -> Option<Duration> {
         match self.strike(ino, |fault| matches!(fault, Fault::SlowSync(_)))? {
             Fault::SlowSync(delay) => Some(delay),
-            Fault::SyncFails { .. } | Fault::ReadFails | Fault::DiskFull => None,
+            Fault::SyncFails { .. } | Fault::SyncLies | Fault::ReadFails | Fault::DiskFull => None,
         }
     }
 
@@ -257,6 +257,9 @@ impl Disk {
         if self.strike(ino, |fault| matches!(fault, Fault::SyncFails { .. })).is_some() {
             self.file_mut(ino)?.sync_failed();
             return Err(DiskError::Io);
+        }
+        if self.strike(ino, |fault| matches!(fault, Fault::SyncLies)).is_some() {
+            return Ok(());
         }
         self.file_mut(ino)?.sync();
         self.names.file_synced();
@@ -269,6 +272,9 @@ impl Disk {
         self.counters.dir_syncs += 1;
         if self.strike(ino, |fault| matches!(fault, Fault::SyncFails { .. })).is_some() {
             return Err(DiskError::Io);
+        }
+        if self.strike(ino, |fault| matches!(fault, Fault::SyncLies)).is_some() {
+            return Ok(());
         }
         self.entries(ino)?;
         self.names.dir_synced(ino);

@@ -8,6 +8,9 @@ use std::time::Duration;
 pub enum Fault {
     /// `fsync` answers EIO; with `once` only the first one does.
     SyncFails { once: bool },
+    /// `fsync` answers that all is well and does nothing: what a program does that does not sync, or
+    /// answers before it does. Used to show that the checks find it.
+    SyncLies,
     /// `read` answers EIO.
     ReadFails,
     /// Whatever needs more space answers ENOSPC.

@@ -86,7 +86,11 @@ fn progress(
     let within = limits.progress_within_ms;
     let ok = matches!(slowest, Some(Some(micros)) if micros / 1000 <= within);
     let never_back = availability.never_back.len();
-    let text = format!("slowest shard after healing: {slowest:?} us, never back: {never_back}");
+    let slowest = match slowest.flatten() {
+        Some(micros) => format!("the slowest after {} ms", micros / 1000),
+        None => "one made none".to_owned(),
+    };
+    let text = format!("{slowest}, {never_back} never came back after a fault");
     Gate::new("every shard makes progress", ok && never_back == 0, text)
 }
 

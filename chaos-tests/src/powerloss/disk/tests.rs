@@ -117,6 +117,19 @@ fn a_failed_sync_and_a_full_disk_hit_the_files_they_name() {
 }
 
 #[test]
+fn a_lying_sync_loses_what_it_promised() {
+    let mut disk = Disk::new(EntryRule::Journaled);
+    let ino = disk.create(ROOT, name("f"), 0o644).unwrap();
+    disk.write(ino, 0, b"true").unwrap();
+    disk.sync(ino).unwrap();
+    disk.faults.add(Fault::SyncLies, "*");
+    disk.write(ino, 0, b"lies").unwrap();
+    assert_eq!(disk.sync(ino), Ok(()));
+    disk.lose_power(Survival::Lose, 1);
+    assert_eq!(content(&mut disk, ROOT, "f"), b"true");
+}
+
+#[test]
 fn flips_are_durable_and_seeded() {
     let run = |seed| {
         let mut disk = Disk::new(EntryRule::Journaled);
