@@ -126,7 +126,7 @@ def test_a_resolution_that_is_none(raw, submit, address, resolution):
     assert raw.get(f"/v1/intents/{intent_id}").json()["status"] == "DELIVERED"
 
 
-@pytest.mark.parametrize("since", ["-1", "x", "99999999999"])
+@pytest.mark.parametrize("since", ["-1", "x", "1.5"])
 def test_a_position_that_is_none(raw, submit, address, since):
     response = raw.get(f"/v1/intents/{submit(address)}/events", params={"since": since})
     assert response.status_code in (400, 422), response.text
