@@ -220,7 +220,7 @@ impl IntentRowBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CommandBody {
     pub(crate) ok: bool,
-    /// False when nothing was changed; `reason` tells why.
+    /// False when it was refused without being an error; `reason` tells why.
     pub(crate) applied: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<&'static str>,
@@ -253,11 +253,9 @@ impl CommandBody {
         let id = IntentId::from_slice(&resolved.intent.intent_id)
             .map_err(|_| ApiError::new(ErrorCode::Internal, "internal error"))?;
         let event = resolved.event.as_ref().map(|event| EventBody::new(id, event));
-        let reason = match (&event, resolved.stale) {
-            (_, true) => Some("stale_policy_generation"),
-            (None, false) => Some("not_waiting"),
-            (Some(_), false) => None,
-        };
+        // A control resume of an intent that does not wait changes nothing and is applied all the
+        // same: what it asked for holds (contract, intents.md 8).
+        let reason = resolved.stale.then_some("stale_policy_generation");
         Ok(Self {
             ok: true,
             applied: reason.is_none(),
