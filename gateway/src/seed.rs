@@ -7,6 +7,7 @@ use std::time::Duration;
 use axp_proto::control;
 use axp_proto::log::{DeliveryMode, RowChange};
 use axp_proto::node::{Organization, ServiceAccount, Workspace};
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -80,7 +81,16 @@ pub enum SeedError {
 ///
 /// # Errors
 /// When the cluster does not answer in time, or the key is somebody else's.
-pub async fn ensure(
+#[inline(never)] // compiled once, here: see `Gateway::start`
+pub fn ensure<'a>(
+    nodes: &'a [String],
+    request: &'a SeedRequest,
+    patience: Duration,
+) -> BoxFuture<'a, Result<Seeded, SeedError>> {
+    Box::pin(ensure_at(nodes, request, patience))
+}
+
+async fn ensure_at(
     nodes: &[String],
     request: &SeedRequest,
     patience: Duration,

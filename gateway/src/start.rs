@@ -58,10 +58,14 @@ impl Gateway {
     /// # Errors
     /// When the configuration is not valid or an address cannot be listened on.
     pub async fn start(config: Config) -> Result<GatewayHandle, StartError> {
-        // As a trait object, all that a gateway runs is compiled once, in this crate, and not again
-        // in every program and test that starts one.
-        let starting: BoxFuture<'static, _> = Box::pin(Self::start_parts(config));
-        starting.await
+        Self::boxed_start(config).await
+    }
+
+    /// As a trait object made in a plain function, all that a gateway runs is compiled once, in this
+    /// crate, and not again in every program and test that starts one.
+    #[inline(never)]
+    fn boxed_start(config: Config) -> BoxFuture<'static, Result<GatewayHandle, StartError>> {
+        Box::pin(Self::start_parts(config))
     }
 
     async fn start_parts(config: Config) -> Result<GatewayHandle, StartError> {

@@ -41,12 +41,12 @@ async fn run(count: u64, clients: u64, duration: Duration) {
         latencies.extend(client.await.expect("a client that does not panic"));
     }
     latencies.sort_unstable();
-    let at = |share: f64| latencies[(latencies.len() as f64 * share) as usize];
+    let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
     println!(
         "{count} nodes, {clients} clients: {:.0} submits/s, p50 {:?}, p99 {:?}, max {:?}",
         latencies.len() as f64 / duration.as_secs_f64(),
-        at(0.5),
-        at(0.99),
+        at(50),
+        at(99),
         latencies.last().expect("at least one submit"),
     );
     for node in nodes {

@@ -91,9 +91,7 @@ impl Node {
         // Whoever gives up waiting drops this future: what was started must then let go of the
         // sockets and the store, too.
         let guard = tasks.stopping().drop_guard();
-        // As a trait object, all that a node runs is compiled once, in this crate. Otherwise every
-        // program and every test that starts a node would compile it again, for minutes.
-        let started: BoxFuture<'_, _> = Box::pin(start(config, listeners, services, links, &tasks));
+        let started = boxed_start(config, listeners, services, links, &tasks);
         let result = tokio::select! {
             result = started => result,
             reason = tasks.fatal().wait() => Err(Error::Failed(reason)),
@@ -107,6 +105,20 @@ impl Node {
 }
 
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// As a trait object made in a plain function, all that a node runs is compiled once, in this crate.
+/// The body of an async function is compiled where it is polled: every program and every test that
+/// starts a node would compile it again, for minutes.
+#[inline(never)]
+fn boxed_start(
+    config: Config,
+    listeners: Listeners,
+    services: Arc<dyn Services>,
+    links: Links,
+    tasks: &Tasks,
+) -> BoxFuture<'_, Result<NodeHandle, Error>> {
+    Box::pin(start(config, listeners, services, links, tasks))
+}
 
 async fn start(
     config: Config,

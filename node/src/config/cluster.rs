@@ -30,7 +30,7 @@ pub struct PeerConfig {
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self { peers: Vec::new(), bootstrap_expect: 1, shard_groups: 8 }
+        Self { peers: Vec::new(), bootstrap_expect: 1, shard_groups: 4 }
     }
 }
 

@@ -33,7 +33,7 @@ fn the_example_is_the_defaults_and_names_every_key() {
 fn the_environment_overrides_the_file() {
     let peers = three_peers();
     let config = load(
-        "[cluster]\nshard-groups = 4\n",
+        "[cluster]\nshard-groups = 6\n",
         &[
             ("AXP_NODE__NODE__ID", "2"),
             ("AXP_NODE__NODE__DATA_DIR", "/data"),

@@ -18,8 +18,9 @@ const QUEUE_MAX: usize = 4096;
 const APPENDS_MAX: usize = 512;
 /// How many bytes one entry carries, give or take one append: half of what a message may be.
 const ENTRY_BYTES_MAX: usize = 1024 * 1024;
-/// Entries in flight. Two overlap one's replication with the other's encoding and sync.
-const IN_FLIGHT_MAX: usize = 2;
+/// Entries in flight. One: what arrives meanwhile makes the next entry larger, and an entry costs far
+/// more than an append in it (docs/benchmarks.md).
+const IN_FLIGHT_MAX: usize = 1;
 /// A write that takes longer than this has an unknown outcome for its caller.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
