@@ -50,7 +50,7 @@ fn the_environment_overrides_the_file() {
     };
     assert_eq!(config.node.id, 2);
     assert_eq!(config.node.data_dir, PathBuf::from("/data"));
-    assert_eq!(config.cluster.shard_groups, 4);
+    assert_eq!(config.cluster.shard_groups, 6);
     assert_eq!(config.cluster.peers[2].raft_address, "n3:8111");
     assert_eq!(config.telemetry.log_filter, "7");
     assert_eq!(config.storage.engine, Engine::Sled);
