@@ -25,6 +25,9 @@ use crate::workload::{Mix, Workload};
 
 pub use gates::Limits;
 
+/// How much longer than planned a run may break things to reach its least number of faults.
+const OVERTIME_MAX: Duration = Duration::from_secs(60);
+
 /// A fault that no cluster survives: a run with it must fail, or the checks are blind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
@@ -105,6 +108,8 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
         for index in 0..cluster.nodes.len() {
             cluster.disk(index)?.lock().faults.add(Fault::SyncLies, "*");
         }
+        // Something has to be acknowledged before it can be lost.
+        tokio::time::sleep(plan.warm_up).await;
     }
 
     let broke = break_things(plan, &mut cluster, &oracle, &mut rng).await;
@@ -136,7 +141,8 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// Strikes until the time is over; the first strike that cannot do its work ends it.
+/// Strikes until the time is over and enough faults hit; the first strike that cannot do its work
+/// ends it. On a slow machine one strike may take all of the time.
 async fn break_things(
     plan: &Plan,
     cluster: &mut Cluster,
@@ -144,7 +150,12 @@ async fn break_things(
     rng: &mut StdRng,
 ) -> anyhow::Result<()> {
     let until = Instant::now() + plan.duration;
-    while Instant::now() < until {
+    let at_the_latest = until + OVERTIME_MAX;
+    let mut strikes = 0;
+    while Instant::now() < until
+        || (strikes < plan.limits.faults_min && Instant::now() < at_the_latest)
+    {
+        strikes += 1;
         let Some(kind) = plan.nemeses.choose(rng).copied() else { return Ok(()) };
         // A strike has its own source, so that its choices do not shift the next ones.
         let mut strike_rng = StdRng::seed_from_u64(rng.next_u64());
