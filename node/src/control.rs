@@ -220,27 +220,79 @@ impl Control {
         self.applier.changed.subscribe()
     }
 
-    /// Publishes the shard map once, as whoever leads the control group; returns when it is there.
+    /// Publishes the shard map, as whoever leads the control group; returns when it is there. A
+    /// published map stays as it is but for the addresses of nodes, which configuration may change.
     pub async fn publish_shard_map(&self, map: ShardMap) {
         let mut changed = self.watch();
         loop {
-            match self.row(SHARD_MAP) {
-                Ok(Some(_)) => return,
-                Ok(None) => {}
+            match self.row(SHARD_MAP).and_then(|row| map_change(row, &map)) {
+                Ok(None) => return,
+                // Not being the leader is the normal answer on most nodes: look again when rows
+                // change.
+                Ok(Some(change)) => drop(self.commit(vec![change]).await),
                 Err(error) => {
                     tracing::error!(error = %error.chain(), "cannot read the shard map");
                     return;
                 }
             }
-            let change = RowChange {
-                key: SHARD_MAP.to_owned(),
-                value: map.encode_to_vec().into(),
-                ..RowChange::default()
-            };
-            // Not being the leader is the normal answer on most nodes: look again when rows change.
-            self.commit(vec![change]).await.ok();
             let pause = std::time::Duration::from_millis(200);
             tokio::time::timeout(pause, changed.changed()).await.ok();
         }
+    }
+}
+
+/// What makes the published row agree with this node's map; nothing if it does.
+fn map_change(row: Option<Row>, map: &ShardMap) -> Result<Option<RowChange>, Error> {
+    let (map, expected_revision) = match row {
+        None => (map.clone(), 0),
+        Some(row) => {
+            let published = ShardMap::decode(row.value).map_err(Error::applier)?;
+            if published.nodes == map.nodes {
+                return Ok(None);
+            }
+            let epoch = published.epoch + 1;
+            (ShardMap { epoch, nodes: map.nodes.clone(), ..published }, row.revision)
+        }
+    };
+    let value = map.encode_to_vec().into();
+    let key = SHARD_MAP.to_owned();
+    Ok(Some(RowChange { key, expected_revision, value, deleted: false }))
+}
+
+#[cfg(test)]
+mod tests {
+    use axp_proto::node::{Group, NodeAddress};
+
+    use super::*;
+
+    fn map(address: &str, groups: usize) -> ShardMap {
+        ShardMap {
+            epoch: 1,
+            slots: 4096,
+            groups: vec![Group::default(); groups],
+            nodes: vec![NodeAddress { id: 1, address: address.to_owned() }],
+        }
+    }
+
+    fn row(map: &ShardMap) -> Option<Row> {
+        let value = map.encode_to_vec().into();
+        Some(Row { key: SHARD_MAP.to_owned(), revision: 7, value, deleted: false })
+    }
+
+    #[test]
+    fn a_published_map_only_changes_where_nodes_are() {
+        let published = map("old:1", 3);
+        assert_eq!(map_change(row(&published), &published).unwrap(), None);
+        let change = map_change(row(&published), &map("new:1", 5)).unwrap().unwrap();
+        assert_eq!(change.expected_revision, 7);
+        let changed = ShardMap::decode(change.value).unwrap();
+        assert_eq!(changed, ShardMap { epoch: 2, ..map("new:1", 3) });
+    }
+
+    #[test]
+    fn the_first_map_must_not_exist_yet() {
+        let change = map_change(None, &map("a:1", 3)).unwrap().unwrap();
+        assert_eq!(change.expected_revision, 0);
+        assert_eq!(ShardMap::decode(change.value).unwrap(), map("a:1", 3));
     }
 }

@@ -152,7 +152,7 @@ fn shards(parts: &Parts<'_>) -> BTreeMap<GroupId, Arc<Shard>> {
     parts.appliers.shards.iter().map(shard).collect()
 }
 
-/// The map that is published once: slots in equal ranges, every group on every node.
+/// The map of a new cluster: slots in equal ranges, every group on every node.
 fn shard_map(members: &Members) -> ShardMap {
     let shard_groups = members.shard_groups();
     let node_ids: Vec<_> = members.ids().into_iter().collect();
