@@ -154,11 +154,12 @@ impl Report {
         let seconds = plan.duration.as_secs();
         let mut repeat = format!(
             "axp-chaos run --nemesis {} --duration {seconds}s --rate {} --agents {} --seed {} \
-             --engine {}",
+             --shards {} --engine {}",
             nemeses.join(","),
             plan.mix.rate,
             plan.mix.agents,
             plan.seed,
+            plan.shape.shard_groups,
             plan.shape.engine,
         );
         if let Some(rule) = plan.shape.power_loss_disks {

@@ -41,6 +41,9 @@ struct RunArgs {
     /// Agents that do the work.
     #[arg(long, default_value_t = 16)]
     agents: usize,
+    /// Shards of the cluster.
+    #[arg(long, default_value_t = 4)]
+    shards: u16,
     /// The run's name; chosen and printed when absent.
     #[arg(long)]
     seed: Option<u64>,
@@ -118,6 +121,7 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     plan.mix.rate = args.rate;
     plan.mix.agents = args.agents;
     plan.shape.engine = args.engine;
+    plan.shape.shard_groups = args.shards;
     plan.shape.power_loss_disks = power_loss.then_some(args.entries);
     plan.shape.survivals = args.mode;
     plan.mutant = args.mutant;

@@ -54,7 +54,7 @@ impl Default for ClusterShape {
         Self {
             nodes: 3,
             gateways: 2,
-            shard_groups: 8,
+            shard_groups: 4,
             engine: "fjall".to_owned(),
             snapshot_after_entries: 500,
             keep_entries: 200,

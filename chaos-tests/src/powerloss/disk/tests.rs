@@ -1,4 +1,5 @@
 use super::*;
+use crate::powerloss::Survival;
 
 fn name(text: &str) -> &OsStr {
     OsStr::new(text)
