@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo bench -p axp-raft-store                 all of it
-//! cargo bench -p axp-raft-store -- append       what contains the word
+//! cargo bench -p axp-raft-store -- append       append, apply or snapshot
+//! cargo bench -p axp-raft-store -- memory       resident memory; in a process of its own
 //! ```
 //!
 //! Plain timings as a table; CPU is that of the whole process, so that an engine's threads count.
@@ -48,7 +49,8 @@ impl Applier for Two {
 
 fn main() -> anyhow::Result<()> {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
     println!(
         "{:<8} {:<34} {:>12} {:>10} {:>10} {:>12}",
         "engine", "what", "per s", "p50", "p99", "CPU/entry"
@@ -66,6 +68,9 @@ fn main() -> anyhow::Result<()> {
         }
         if "snapshot".contains(&filter) {
             runtime.block_on(snapshot(engine))?;
+        }
+        if filter == "memory" {
+            runtime.block_on(memory(engine))?;
         }
     }
     Ok(())
@@ -175,6 +180,49 @@ async fn snapshot(engine: EngineKind) -> anyhow::Result<()> {
     to.machine.install_snapshot(&snapshot.meta, data).await?;
     report(engine, "snapshot, install", keys, start.elapsed(), vec![], cpu_time()? - cpu);
     Ok(())
+}
+
+/// Nine groups: idle after a first start, and under 5,000 entries/s for ten seconds with purges.
+async fn memory(engine: EngineKind) -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let store = open(engine, dir.path())?;
+    let groups = (0..9).map(|number| group(&store, number)).collect::<anyhow::Result<Vec<_>>>()?;
+    println!("{engine:<8} idle, nine groups: {}", resident()?);
+    let mut tasks = tokio::task::JoinSet::new();
+    for mut group in groups {
+        tasks.spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_millis(10));
+            for round in 0..1000_u64 {
+                tick.tick().await;
+                let entries = entries(round * 6, 6)?;
+                let last = entries.last().map(|entry| entry.log_id);
+                let (sender, receiver) = TypeConfig::oneshot();
+                group.log.append(entries.clone(), IOFlushed::signal(sender)).await?;
+                receiver.await??;
+                let items = entries.into_iter().map(|entry| Ok((entry, None)));
+                group.machine.apply(futures_util::stream::iter(items)).await?;
+                group.log.save_committed(last).await?;
+                if let (0, Some(last)) = (round % 200, last) {
+                    group.log.purge(last).await?;
+                }
+            }
+            anyhow::Ok(group)
+        });
+    }
+    let cpu = cpu_time()?;
+    let mut groups = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        groups.push(done??);
+    }
+    let cpu = (cpu_time()? - cpu).as_secs_f64() * 10.0;
+    println!("{engine:<8} after 54,000 entries in 10 s: {}, {cpu:.0} % of a core", resident()?);
+    Ok(())
+}
+
+fn resident() -> anyhow::Result<String> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or("VmRSS unknown");
+    Ok(line.split_whitespace().skip(1).collect::<Vec<_>>().join(" "))
 }
 
 fn report(
