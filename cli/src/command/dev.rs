@@ -208,7 +208,7 @@ fn die(reason: &str) -> ! {
 fn log(json: bool) -> anyhow::Result<()> {
     let filter = match EnvFilter::try_from_default_env() {
         Ok(filter) => filter,
-        Err(_) => EnvFilter::try_new("info,openraft=warn")?,
+        Err(_) => EnvFilter::try_new("info,openraft=error,fjall=warn,lsm_tree=warn")?,
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed = if json { log.json().flatten_event(true).try_init() } else { log.try_init() };

@@ -1,14 +1,18 @@
 //! `axp dev` as a process: started on free ports, read by its stdout, ended by SIGTERM.
 
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Opening a store, founding and electing, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Servers that run at the same time. Each is a cluster; more of them would only wait for each other.
+static PLACES: Semaphore = Semaphore::const_new(1);
 
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -17,6 +21,7 @@ pub(crate) struct Server {
     pub(crate) nodes: String,
     process: Child,
     _stdout: Lines<BufReader<ChildStdout>>,
+    _place: SemaphorePermit<'static>,
 }
 
 impl Server {
@@ -24,12 +29,13 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_axp"));
         command.args(["dev", "--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"]);
         command.arg("--data-dir").arg(folder).args(more);
-        command.env_remove("AXP_API_KEY").env("RUST_LOG", "warn").kill_on_drop(true);
+        command.env_remove("AXP_API_KEY").env("RUST_LOG", "error").kill_on_drop(true);
         command
     }
 
     /// Starts it and waits for `axp: ready`.
     pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
+        let place = PLACES.acquire().await.unwrap();
         let mut command = Self::command(folder, more);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -55,6 +61,7 @@ impl Server {
             nodes: value("AXP_NODES"),
             process,
             _stdout: stdout,
+            _place: place,
         }
     }
 
@@ -66,9 +73,14 @@ impl Server {
         tokio::time::timeout(PATIENCE, self.process.wait()).await.expect("it stops").unwrap()
     }
 
-    /// Runs another `axp` command against it.
-    pub(crate) async fn axp(&self, arguments: &[&str]) -> std::process::Output {
+    /// Runs another `axp` command against it, with its key.
+    pub(crate) async fn axp(&self, arguments: &[&str]) -> Output {
         let key = ["--api-key", &self.key];
-        super::axp(&self.url, &[arguments, &key].concat()).await
+        self.axp_plain(&[arguments, &key].concat()).await
+    }
+
+    /// The same for a command that takes no key.
+    pub(crate) async fn axp_plain(&self, arguments: &[&str]) -> Output {
+        super::axp(&self.url, arguments).await
     }
 }

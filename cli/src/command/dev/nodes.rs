@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use axp_node::config::{ClusterConfig, Config, NodeConfig, PeerConfig, StorageConfig};
+use axp_node::config::{ClusterConfig, Config, NodeConfig, PeerConfig, RaftConfig, StorageConfig};
 use axp_node::{Listeners, Node, NodeHandle};
 use futures_util::future::{join_all, select_all, try_join_all};
 
@@ -47,6 +47,7 @@ impl Nodes {
             let config = Config {
                 node,
                 cluster: cluster.clone(),
+                raft: timing(count),
                 storage: storage.clone(),
                 ..Config::default()
             };
@@ -71,6 +72,21 @@ impl Nodes {
     /// Stops all at once. There is nobody to hand leadership to: the others stop as well.
     pub(super) async fn stop(self) {
         join_all(self.0.into_iter().map(NodeHandle::abandon)).await;
+    }
+}
+
+/// Several nodes in one process fail together, so electing quickly gains nothing; and the machine of
+/// a developer is busy compiling while they run.
+fn timing(count: u8) -> RaftConfig {
+    if count == 1 {
+        return RaftConfig::default();
+    }
+    RaftConfig {
+        heartbeat_interval_ms: 200,
+        election_timeout_min_ms: 800,
+        election_timeout_max_ms: 1200,
+        breaker_after_ms: 1800,
+        ..RaftConfig::default()
     }
 }
 
