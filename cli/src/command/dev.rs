@@ -177,10 +177,7 @@ async fn announce(gateway: &GatewayHandle, api_key: &str, nodes: &[String]) -> a
 async fn wait_until_it_serves(api: &Api) -> anyhow::Result<()> {
     let deadline = clock::now() + READY_MAX;
     loop {
-        let error = match api.get("/v1/intents?limit=1").await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
+        let Err(error) = api.get("/v1/intents?limit=1").await else { return Ok(()) };
         if clock::now() >= deadline {
             return Err(error).context("it does not serve after a minute");
         }
