@@ -303,7 +303,8 @@ async fn resume_has_three_meanings() {
     let path = format!("/v1/intents/{controlled}/resume");
     let body = json!({ "approve_current_step": true, "reason": "go on" });
     let resumed = world.post(&path, &body).await;
-    assert_eq!((&resumed["applied"], &resumed["status"]), (&json!(false), &json!("DELIVERED")));
+    assert_eq!((&resumed["applied"], &resumed["status"]), (&json!(true), &json!("DELIVERED")));
+    assert!(resumed["event"].is_null(), "it did not wait, so nothing happened");
     let odd = world.request("POST", &path).body(r#"{"action":"dance"}"#).send().await;
     assert_eq!(odd.refusal(422), "validation_error");
     let no_task =
