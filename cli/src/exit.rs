@@ -18,7 +18,8 @@ Exit codes:
   7   the server is overloaded or has an internal problem; trying again can help
   8   the watched intent ended FAILED, CANCELED or TIMED_OUT
   9   the cluster is degraded: it serves, but a node is missing or far behind
-  10  the cluster is unavailable: a group has no leader, or no node answers";
+  10  the cluster is unavailable: a group has no leader, or no node answers
+  70  dev: a node's storage failed, and nothing more may be acknowledged";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -33,6 +34,7 @@ pub(crate) enum Exit {
     EndedOtherwise = 8,
     ClusterDegraded = 9,
     ClusterUnavailable = 10,
+    StorageFailed = 70,
 }
 
 impl Exit {

@@ -27,8 +27,6 @@ use crate::{clock, output};
 
 const READY_MAX: Duration = Duration::from_secs(60);
 const PROBE_PAUSE: Duration = Duration::from_millis(20);
-/// What a node's own binary exits with after a failure of its storage.
-const FAILED: i32 = 70;
 
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
@@ -199,7 +197,7 @@ fn gateway_config(args: &DevArgs, nodes: &[String]) -> gateway::Config {
 /// Ends the process at once: threads that still run might acknowledge what is not durable.
 fn die(reason: &str) -> ! {
     eprintln!("axp: {reason}");
-    process::exit(FAILED);
+    process::exit(Exit::StorageFailed as i32);
 }
 
 fn log(json: bool) -> anyhow::Result<()> {
