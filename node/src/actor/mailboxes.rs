@@ -167,7 +167,7 @@ impl Places<'_> {
         Ok(match effect.and_then(|effect| effect.kind.as_ref()) {
             Some(EffectKind::Deposit(deposit)) => {
                 let (Some(mailbox), Some(delivery)) = (&deposit.mailbox, &deposit.delivery) else {
-                    return Ok(None);
+                    return Err(Error::applier("a deposit without mailbox or delivery"));
                 };
                 let cursor = self.place(mailbox, &delivery.intent_id)?;
                 let entry = MailboxEntry { cursor, delivery: Some(delivery.clone()) };
@@ -182,7 +182,8 @@ impl Places<'_> {
                 let kind = Some(ChangeKind::Withdraw(intent_id));
                 MailboxChange { mailbox: Some(mailbox), kind }
             }),
-            None => None,
+            // Skipping it would lose it: the source keeps it until this node is upgraded.
+            None => return Err(Error::applier("an effect of an unknown kind")),
         })
     }
 
