@@ -7,6 +7,7 @@
 mod cluster;
 mod environment;
 mod limits;
+mod push;
 mod raft;
 mod storage;
 mod telemetry;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::{ClusterConfig, PeerConfig};
 pub use limits::LimitsConfig;
+pub use push::PushConfig;
 pub use raft::RaftConfig;
 pub use storage::{Engine, StorageConfig};
 pub use telemetry::{LogFormat, TelemetryConfig};
@@ -50,6 +52,7 @@ pub struct Config {
     pub raft: RaftConfig,
     pub storage: StorageConfig,
     pub limits: LimitsConfig,
+    pub push: PushConfig,
     pub telemetry: TelemetryConfig,
 }
 
@@ -154,6 +157,7 @@ impl Config {
         self.raft.validate()?;
         self.storage.validate()?;
         self.limits.validate()?;
+        self.push.validate()?;
         self.telemetry.validate()
     }
 }

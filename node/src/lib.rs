@@ -20,6 +20,7 @@ pub mod intent;
 pub mod metrics;
 pub mod node;
 pub mod outbox;
+pub mod push;
 pub mod raft;
 pub mod rpc;
 pub mod services;

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod control;
 pub mod courier;
+pub mod push;
 pub mod query;
 pub mod shard;
 pub mod subscribe;
@@ -31,6 +32,8 @@ pub struct Context {
     pub control: Arc<Control>,
     /// Unacknowledged items that a subscription may have, at most.
     pub window_max: u32,
+    /// How long published events are remembered.
+    pub push_keep_ms: i64,
     /// Room for subscriptions on this node.
     pub subscriptions: Arc<Semaphore>,
 }

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::cluster::Members;
 use crate::config::Config;
 use crate::control::{Control, ControlApplier};
+use crate::push::{Push, Subscribers};
 use crate::raft::Groups;
 use crate::raft::groups::Appliers;
 use crate::rpc::Context;
@@ -94,11 +95,18 @@ pub fn start(parts: &Parts<'_>, listener: TcpListener) {
         control.reader.clone(),
         Arc::clone(&parts.appliers.control),
     );
+    let push = Arc::new(Push {
+        config: parts.config.push.clone(),
+        subscribers: Arc::new(Subscribers::default()),
+    });
+    let subscribers = Arc::clone(&push.subscribers);
+    tasks.spawn("subscribers", subscribers.follow(Arc::clone(&control)));
     let shards = shards(parts);
     for shard in shards.values() {
         let follow = leadership::follow(
             Arc::clone(shard),
             Arc::clone(&courier) as Arc<dyn crate::outbox::Courier>,
+            Arc::clone(&push),
             stopping.clone(),
         );
         tasks.spawn("shard role", follow);
@@ -109,6 +117,7 @@ pub fn start(parts: &Parts<'_>, listener: TcpListener) {
         api_addresses: addresses.collect(),
         shards,
         control: Arc::clone(&control),
+        push_keep_ms: parts.config.push.keep_ms(),
         window_max: parts.config.limits.subscription_window,
         subscriptions: Arc::new(Semaphore::new(parts.config.limits.subscriptions as usize)),
     });

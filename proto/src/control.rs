@@ -10,6 +10,9 @@ pub const SERVICE_ACCOUNT_NAME: &str = "service-account-name/";
 pub const API_KEY: &str = "api-key/";
 pub const API_KEY_HASH: &str = "api-key-hash/";
 pub const AGENT: &str = "agent/";
+pub const SIGNING_SECRET: &str = "signing-secret/";
+pub const WEBHOOK: &str = "webhook/";
+pub const WEBHOOK_CALLBACK: &str = "webhook-callback/";
 pub const STORED_ANSWER: &str = "answer/";
 pub const SHARD_MAP: &str = "shard-map";
 
@@ -66,4 +69,22 @@ pub fn agent(address: &str) -> String {
 #[must_use]
 pub fn stored_answer(hash: &str) -> String {
     format!("{STORED_ANSWER}{hash}")
+}
+
+/// What pushes to the agent of a service account are signed with.
+#[must_use]
+pub fn signing_secret(account_id: &str) -> String {
+    format!("{SIGNING_SECRET}{account_id}")
+}
+
+#[must_use]
+pub fn webhook(subscription_id: &str) -> String {
+    format!("{WEBHOOK}{subscription_id}")
+}
+
+/// Value: the subscription id. One owner has one subscription for each callback; `hash`: hex of
+/// both.
+#[must_use]
+pub fn webhook_callback(workspace_id: &str, hash: &str) -> String {
+    format!("{WEBHOOK_CALLBACK}{workspace_id}/{hash}")
 }

@@ -10,6 +10,7 @@ pub mod ids;
 pub mod json;
 pub mod names;
 pub mod shard_map;
+pub mod webhook;
 
 /// The generated code, nested as its packages are: they refer to each other by relative paths.
 #[allow(missing_debug_implementations, clippy::all, unreachable_pub)]

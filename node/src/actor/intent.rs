@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::IntentId;
 use axp_proto::log::append::Kind;
-use axp_proto::log::{Append, IdempotencyClaim, IdempotencyRecord, IntentAppend};
+use axp_proto::log::{Append, Effect, IdempotencyClaim, IdempotencyRecord, IntentAppend};
 use axp_proto::node::IdempotencyKey;
 use axp_raft_store::Outcome;
 use prost::Message as _;
@@ -16,6 +16,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
 use crate::intent::{Command, Decision, Intent, Rejection, Verdict, decide};
+use crate::push::Publisher;
 use crate::shard::admission::Permit;
 use crate::shard::handle::{ExecuteError, Reply, Request, Shard, storage};
 use crate::shard::metrics as names;
@@ -36,6 +37,7 @@ pub struct IntentArgs {
     pub id: IntentId,
     pub shard: Arc<Shard>,
     pub proposer: Proposer,
+    pub publisher: Publisher,
 }
 
 /// One command on its way through the actor.
@@ -133,7 +135,7 @@ impl Activation {
             expected_seq,
             submission: decision.submission.as_deref().cloned(),
             events: decision.events.clone(),
-            effects: decision.effects.clone(),
+            effects: self.effects(&decision, now_ms),
             timers: decision.timers.clone(),
             idempotency: request.idempotency.as_ref().map(|key| IdempotencyClaim {
                 key_hash: key.key_hash.clone(),
@@ -171,6 +173,23 @@ impl Activation {
                 })
             }
         }
+    }
+
+    /// The effects that were decided, and what follows for pushes and subscribers.
+    fn effects(&self, decision: &Decision, now_ms: i64) -> Vec<Effect> {
+        let publisher = &self.args.publisher;
+        let mut effects = decision.effects.clone();
+        publisher.address(&mut effects, now_ms);
+        let submission = match (&decision.submission, &self.view) {
+            (Some(submission), _) => Some(submission),
+            (None, View::Present(intent)) => Some(&intent.submission),
+            (None, View::Absent | View::Unknown) => None,
+        };
+        if let Some(submission) = submission {
+            let events = &decision.events;
+            effects.extend(publisher.wishes(self.args.id, submission, events, now_ms));
+        }
+        effects
     }
 
     /// What was appended becomes the view, by the same fold that every replica applied.

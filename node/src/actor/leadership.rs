@@ -25,9 +25,11 @@ use super::mailboxes::MailboxesMessage;
 use super::registry::Registry;
 use super::supervisor::{Supervisor, SupervisorArgs, SupervisorMessage};
 use crate::outbox::Courier;
+use crate::push::Push;
 use crate::shard::admission::Permit;
 use crate::shard::handle::{ExecuteError, Reply, Request, Shard};
 use crate::shard::led::{Batch, Led};
+use crate::shard::proposer::Proposer;
 
 /// How long to wait before asking again whether we lead, when a barrier failed.
 const ASSUME_RETRY: Duration = Duration::from_millis(50);
@@ -40,6 +42,7 @@ pub struct Leadership {
     pub(super) registry: Arc<Registry>,
     pub(super) supervisor: ActorRef<SupervisorMessage>,
     pub(super) mailboxes: ActorRef<MailboxesMessage>,
+    pub(super) proposer: Proposer,
     pub(super) stop: CancellationToken,
 }
 
@@ -58,6 +61,10 @@ impl Led for Leadership {
         sent.map_err(|_| ExecuteError::NotLeader)
     }
 
+    fn proposer(&self) -> &Proposer {
+        &self.proposer
+    }
+
     fn stop(&self) {
         self.stop.cancel();
         self.supervisor.stop(None);
@@ -65,7 +72,12 @@ impl Led for Leadership {
 }
 
 /// Follows the role of this replica until `stop`; one per shard replica.
-pub async fn follow(shard: Arc<Shard>, courier: Arc<dyn Courier>, stop: CancellationToken) {
+pub async fn follow(
+    shard: Arc<Shard>,
+    courier: Arc<dyn Courier>,
+    push: Arc<Push>,
+    stop: CancellationToken,
+) {
     let mut metrics = shard.raft.server_metrics();
     loop {
         let (leading, term) = {
@@ -75,7 +87,7 @@ pub async fn follow(shard: Arc<Shard>, courier: Arc<dyn Courier>, stop: Cancella
         if leading {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = lead(&shard, &courier, term) => {}
+                () = lead(&shard, &courier, &push, term) => {}
             }
             shard.set_led(None);
             continue;
@@ -89,7 +101,7 @@ pub async fn follow(shard: Arc<Shard>, courier: Arc<dyn Courier>, stop: Cancella
 }
 
 /// Leads for as long as this replica does in `term`; returns when that is over.
-async fn lead(shard: &Arc<Shard>, courier: &Arc<dyn Courier>, term: u64) {
+async fn lead(shard: &Arc<Shard>, courier: &Arc<dyn Courier>, push: &Arc<Push>, term: u64) {
     if shard.barrier().await.is_err() {
         tokio::time::sleep(ASSUME_RETRY).await;
         return;
@@ -97,6 +109,7 @@ async fn lead(shard: &Arc<Shard>, courier: &Arc<dyn Courier>, term: u64) {
     let args = SupervisorArgs {
         shard: Arc::clone(shard),
         courier: Arc::clone(courier),
+        push: Arc::clone(push),
         stop: CancellationToken::new(),
     };
     let (leadership, supervisor) = match Supervisor::start(args).await {

@@ -18,6 +18,7 @@ use axp_raft_store::{Error, Outcome};
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
+use crate::push::Publisher;
 use crate::shard::handle::{ExecuteError, Shard, storage};
 use crate::shard::led::Batch;
 use crate::shard::proposer::{ProposeError, Proposer};
@@ -34,6 +35,8 @@ pub struct Mailboxes;
 pub struct MailboxesArgs {
     pub shard: Arc<Shard>,
     pub proposer: Proposer,
+    /// Makes effects of mailboxes ready to be proposed.
+    pub publisher: Publisher,
 }
 
 #[derive(Debug)]
@@ -182,6 +185,11 @@ impl Places<'_> {
                 let kind = Some(ChangeKind::Withdraw(intent_id));
                 MailboxChange { mailbox: Some(mailbox), kind }
             }),
+            Some(
+                EffectKind::PublishEvent(_)
+                | EffectKind::QueuePush(_)
+                | EffectKind::WithdrawPush(_),
+            ) => return Err(Error::applier("a push does not go to another shard")),
             // Skipping it would lose it: the source keeps it until this node is upgraded.
             None => return Err(Error::applier("an effect of an unknown kind")),
         })

@@ -17,6 +17,7 @@ use ractor::{ActorCell, ActorId, ActorRef, ActorRuntime};
 use tokio::sync::oneshot;
 
 use super::intent::{IntentActor, IntentArgs, IntentMessage};
+use crate::push::Publisher;
 use crate::shard::admission::Permit;
 use crate::shard::handle::{ExecuteError, Reply, Request, Shard};
 use crate::shard::metrics as names;
@@ -30,6 +31,7 @@ pub const IDLE_AFTER: Duration = Duration::from_millis(500);
 pub struct Registry {
     shard: Arc<Shard>,
     proposer: Proposer,
+    publisher: Publisher,
     supervisor: ActorCell,
     live: Mutex<HashMap<IntentId, Live>>,
 }
@@ -42,8 +44,13 @@ struct Live {
 
 impl Registry {
     #[must_use]
-    pub fn new(shard: Arc<Shard>, proposer: Proposer, supervisor: ActorCell) -> Self {
-        Self { shard, proposer, supervisor, live: Mutex::default() }
+    pub fn new(
+        shard: Arc<Shard>,
+        proposer: Proposer,
+        publisher: Publisher,
+        supervisor: ActorCell,
+    ) -> Self {
+        Self { shard, proposer, publisher, supervisor, live: Mutex::default() }
     }
 
     /// Sends a command to the intent's actor, waking it if it sleeps.
@@ -108,8 +115,12 @@ impl Registry {
     }
 
     fn activate(&self, id: IntentId) -> Result<ActorRef<IntentMessage>, ExecuteError> {
-        let args =
-            IntentArgs { id, shard: Arc::clone(&self.shard), proposer: self.proposer.clone() };
+        let args = IntentArgs {
+            id,
+            shard: Arc::clone(&self.shard),
+            proposer: self.proposer.clone(),
+            publisher: self.publisher.clone(),
+        };
         let supervisor = self.supervisor.clone();
         ActorRuntime::spawn_linked_instant(None, IntentActor, args, supervisor)
             .map(|(actor, _)| actor)

@@ -15,6 +15,7 @@ use super::leadership::Leadership;
 use super::mailboxes::{Mailboxes, MailboxesArgs};
 use super::registry::Registry;
 use crate::outbox::{Courier, dispatcher};
+use crate::push::Push;
 use crate::shard::handle::Shard;
 use crate::shard::proposer::Proposer;
 use crate::timer;
@@ -29,6 +30,7 @@ pub struct Supervisor;
 pub struct SupervisorArgs {
     pub shard: Arc<Shard>,
     pub courier: Arc<dyn Courier>,
+    pub push: Arc<Push>,
     pub stop: CancellationToken,
 }
 
@@ -52,12 +54,18 @@ impl Supervisor {
     pub async fn start(
         args: SupervisorArgs,
     ) -> Result<(Arc<Leadership>, JoinHandle<()>), SpawnErr> {
-        let SupervisorArgs { shard, courier, stop } = args;
+        let SupervisorArgs { shard, courier, push, stop } = args;
         let (supervisor, handle) = Actor::spawn(None, Self, ()).await?;
         let (proposer, propose) = Proposer::new(shard.raft.clone());
-        let registry =
-            Arc::new(Registry::new(Arc::clone(&shard), proposer.clone(), supervisor.get_cell()));
-        let mailboxes = MailboxesArgs { shard: Arc::clone(&shard), proposer: proposer.clone() };
+        let publisher = push.publisher(shard.group(), shard.shard_groups);
+        let registry = Arc::new(Registry::new(
+            Arc::clone(&shard),
+            proposer.clone(),
+            publisher.clone(),
+            supervisor.get_cell(),
+        ));
+        let mailboxes =
+            MailboxesArgs { shard: Arc::clone(&shard), proposer: proposer.clone(), publisher };
         let cell = supervisor.get_cell();
         let (mailboxes, _) = Actor::spawn_linked(None, Mailboxes, mailboxes, cell).await?;
         let dispatch = dispatcher::run(Arc::clone(&shard), courier, proposer.clone());
@@ -67,7 +75,7 @@ impl Supervisor {
         let main = vec![mailboxes.get_cell()];
         supervisor.send_message(SupervisorMessage::Watch(Arc::clone(&registry), main)).ok();
         supervisor.send_interval(SWEEP_EVERY, || SupervisorMessage::Sweep);
-        let leadership = Leadership { registry, supervisor, mailboxes, stop };
+        let leadership = Leadership { registry, supervisor, mailboxes, proposer, stop };
         Ok((Arc::new(leadership), handle))
     }
 }

@@ -85,6 +85,9 @@ fn what_is_wrong_is_named_with_its_fix() {
         ("node.api-listen = \"http://x:1\"", "host:port"),
         ("telemetry.otlp-endpoint = \"collector:4317\"", "http://host:port"),
         ("limits.subscription-window = 5000", "set 1 to 1024"),
+        ("push.retry-ms = []", "one pause or more"),
+        ("push.retry-jitter = 1.5", "set 0 to 1"),
+        ("push.allowed-networks = [\"10.0.0.0/40\"]", "10.1.0.0/16"),
     ];
     for (text, fix) in cases {
         let error = load(text, &[]).unwrap_err().to_string();

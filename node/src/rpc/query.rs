@@ -5,12 +5,12 @@ use axp_proto::ids::IntentId;
 use axp_proto::node::query_request::Query;
 use axp_proto::node::query_response::Outcome;
 use axp_proto::node::{
-    DeliveryList, EventList, IntentList, ListIntents, MailboxBacklog, QueryRequest, QueryResponse,
-    Scope,
+    DeliveryList, EventList, IntentList, ListIntents, MailboxBacklog, ParcelList, QueryRequest,
+    QueryResponse, Scope,
 };
 use tonic::Status;
 
-use super::{Context, rejection, view};
+use super::{Context, push, rejection, view};
 use crate::intent::Rejection;
 use crate::shard::handle::storage;
 use crate::shard::{ExecuteError, Shard};
@@ -56,6 +56,13 @@ async fn read(shard: &Shard, scope: &Scope, query: Query) -> Result<Outcome, Exe
         }
         Query::ListIntents(list) => list_intents(shard, scope, &list),
         Query::MailboxBacklog(backlog) => mailbox_backlog(shard, scope, &backlog),
+        Query::ListDeadLetters(list) => {
+            let parcels = shard.reader().dead_parcels(&scope.workspace_id, limit(list.limit));
+            Ok(Outcome::DeadLetters(ParcelList { parcels: parcels.map_err(storage)? }))
+        }
+        Query::GetPublished(get) => {
+            push::published(shard, &scope.workspace_id, &get.event_id).map(Outcome::Published)
+        }
     }
 }
 

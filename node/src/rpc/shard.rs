@@ -9,14 +9,15 @@ use axp_proto::node::execute_response::Outcome as ExecuteOutcome;
 use axp_proto::node::shard_server::Shard as ShardService;
 use axp_proto::node::{
     Accepted, DeliverRequest, DeliverResponse, Delivered, ExecuteRequest, ExecuteResponse,
-    QueryRequest, QueryResponse, SubscribeRequest, SubscribeResponse, deliver_response,
+    PublishRequest, PublishResponse, QueryRequest, QueryResponse, RedeliverRequest,
+    RedeliverResponse, SubscribeRequest, SubscribeResponse, deliver_response,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use super::{Context, query, rejection, subscribe, view};
+use super::{Context, push, query, rejection, subscribe, view};
 use crate::intent::{Command, Expected, Rejection};
 use crate::shard::{self, ExecuteError, Reply, Shard};
 
@@ -86,6 +87,20 @@ impl ShardService for ShardRpc {
             Err(error) => return Err(Status::unavailable(error.to_string())),
         };
         Ok(Response::new(DeliverResponse { outcome: Some(outcome) }))
+    }
+
+    async fn publish(
+        &self,
+        request: Request<PublishRequest>,
+    ) -> Result<Response<PublishResponse>, Status> {
+        push::publish(&self.context, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn redeliver(
+        &self,
+        request: Request<RedeliverRequest>,
+    ) -> Result<Response<RedeliverResponse>, Status> {
+        push::redeliver(&self.context, request.into_inner()).await.map(Response::new)
     }
 }
 

@@ -6,6 +6,7 @@
 mod intent;
 mod mailbox;
 mod outbox;
+mod push;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,6 +34,8 @@ struct Touched {
     topics: Vec<Topic>,
     outbox: bool,
     timers: bool,
+    /// Receivers whose parcels changed, and when those are due.
+    parcels: Vec<(String, i64)>,
 }
 
 impl ShardApplier {
@@ -58,6 +61,7 @@ impl ShardApplier {
             Some(Kind::Mailbox(append)) => self.mailbox(tx, append),
             Some(Kind::OutboxDone(done)) => outbox::done(tx, done),
             Some(Kind::KeysForgotten(forgotten)) => intent::forget_keys(tx, forgotten),
+            Some(Kind::Push(append)) => self.push(tx, append),
             Some(Kind::Control(_)) => Err(Error::applier("control rows in a shard's log")),
             None => Err(Error::applier("an append of an unknown kind: this program is too old")),
         }
@@ -91,6 +95,9 @@ impl Applier for ShardApplier {
         }
         if touched.timers {
             self.bells.timers.notify_one();
+        }
+        for (receiver, due_at_ms) in touched.parcels {
+            self.bells.push.ring(receiver, due_at_ms);
         }
     }
 

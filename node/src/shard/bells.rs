@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use axp_proto::ids::IntentId;
 use axp_proto::log::MailboxKey;
@@ -25,6 +25,56 @@ pub struct Bells {
     pub outbox: Notify,
     /// A timer was set.
     pub timers: Notify,
+    /// Parcels were queued, or their due times changed.
+    pub push: PushBell,
+}
+
+/// The bell of the push queue also says whose parcels, and from when on to look for them: a queue
+/// leaves gaps behind where deleted rows were, and looking from its start would walk through them.
+#[derive(Debug, Default)]
+pub struct PushBell(Mutex<Weak<PushListener>>);
+
+/// The one who listens to the push queue; dropping it takes the bell down.
+#[derive(Debug, Default)]
+pub struct PushListener {
+    rung: Notify,
+    /// Receivers that were touched since the last look.
+    earliest: Mutex<HashMap<String, i64>>,
+}
+
+impl PushBell {
+    /// Listens from now on, in the place of who listened before.
+    pub fn listen(&self) -> Arc<PushListener> {
+        let listener = Arc::new(PushListener::default());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&listener);
+        listener
+    }
+
+    pub fn ring(&self, receiver: String, due_at_ms: i64) {
+        let listener = self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(listener) = listener {
+            let mut earliest = listener.lock();
+            let known = earliest.entry(receiver).or_insert(due_at_ms);
+            *known = due_at_ms.min(*known);
+            listener.rung.notify_one();
+        }
+    }
+}
+
+impl PushListener {
+    /// Waits for a ring; one that came since the last wait is not lost.
+    pub async fn rung(&self) {
+        self.rung.notified().await;
+    }
+
+    /// Receivers that were touched, each with the earliest due time among its changed parcels.
+    pub fn take(&self) -> HashMap<String, i64> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, i64>> {
+        self.earliest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Bells {
@@ -101,5 +151,20 @@ mod tests {
         drop(listener);
         assert!(!bells.anybody());
         assert!(bells.lock().is_empty());
+    }
+
+    #[test]
+    fn the_push_bell_tells_the_earliest_time_to_the_last_listener() {
+        let bell = PushBell::default();
+        bell.ring("a".to_owned(), 1);
+        let replaced = bell.listen();
+        let listener = bell.listen();
+        for (receiver, due) in [("a", 7), ("b", 3), ("a", 5), ("a", 9)] {
+            bell.ring(receiver.to_owned(), due);
+        }
+        assert!(replaced.take().is_empty());
+        let told = listener.take();
+        assert_eq!((told.len(), told["a"], told["b"]), (2, 5, 3));
+        assert!(listener.take().is_empty());
     }
 }

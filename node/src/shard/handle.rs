@@ -4,9 +4,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axp_proto::ids::{GroupId, IntentId};
-use axp_proto::log::Event;
+use axp_proto::log::{Append, Event, append};
 use axp_proto::node::{IdempotencyKey, NumberedEffect};
-use axp_raft_store::{Raft, StateReader};
+use axp_raft_store::{Outcome, Raft, StateReader};
 use openraft::ReadPolicy;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -15,6 +15,7 @@ use super::apply::ShardApplier;
 use super::bells::Bells;
 use super::led::{Batch, Led};
 use super::metrics as names;
+use super::proposer::ProposeError;
 use super::read::ShardReader;
 use crate::clock::Clock;
 use crate::intent::{Command, Intent, Rejection};
@@ -187,6 +188,19 @@ impl Shard {
         led.execute(request, permit, reply)?;
         // The actor is gone without an answer when leadership went: the log knows what happened.
         outcome.await.unwrap_or(Err(ExecuteError::Unknown))
+    }
+
+    /// Appends what belongs to no single intent, where this replica leads.
+    ///
+    /// # Errors
+    /// `NotLeader`, or `Unknown` when it may have happened.
+    pub async fn propose(&self, kind: append::Kind) -> Result<Outcome, ExecuteError> {
+        let led = self.led().ok_or(ExecuteError::NotLeader)?;
+        match led.proposer().propose(Append { kind: Some(kind) }).await {
+            Ok(outcome) => Ok(outcome),
+            Err(ProposeError::NotLeader) => Err(ExecuteError::NotLeader),
+            Err(ProposeError::Unknown) => Err(ExecuteError::Unknown),
+        }
     }
 
     /// Confirms with a majority that this replica leads, and waits until everything acknowledged

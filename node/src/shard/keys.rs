@@ -3,7 +3,7 @@
 //! Part of the on-disk contract: a tag is never reused for something else.
 
 use axp_proto::ids::{GroupId, IntentId};
-use axp_proto::log::{MailboxKey, TimerKind};
+use axp_proto::log::{MailboxKey, Parcel, TimerKind};
 
 /// Mutable part of an intent -> `IntentState`.
 pub fn intent(id: IntentId) -> Vec<u8> {
@@ -127,6 +127,98 @@ pub fn taken(source: GroupId) -> Vec<u8> {
 /// Steps of this shard's mailboxes -> u64.
 pub const MAILBOX_STEP: &[u8] = b"q";
 
+/// What is to be pushed: the delivery of an intent, or of an event to a subscription -> `Parcel`.
+pub fn parcel(parcel: &Parcel) -> Vec<u8> {
+    if parcel.event_id.is_empty() {
+        return intent_parcel(&parcel.intent_id);
+    }
+    event_parcel(&parcel.event_id, &parcel.subscription_id)
+}
+
+pub fn intent_parcel(intent_id: &[u8]) -> Vec<u8> {
+    tagged(b'g', &[b"i", intent_id])
+}
+
+pub fn event_parcel(event_id: &[u8], subscription_id: &str) -> Vec<u8> {
+    tagged(b'g', &[b"e", event_id, subscription_id.as_bytes()])
+}
+
+/// All parcels of an event.
+pub fn event_parcels(event_id: &[u8]) -> Vec<u8> {
+    tagged(b'g', &[b"e", event_id])
+}
+
+/// Who a parcel is for, as the order of its parcels knows it. Two receivers never share a name, and
+/// no name has a zero byte.
+pub fn receiver(parcel: &Parcel) -> String {
+    if parcel.event_id.is_empty() {
+        return format!("a/{}/{}", parcel.workspace_id, parcel.address);
+    }
+    format!("s/{}", parcel.subscription_id)
+}
+
+/// Parcels that wait, by receiver and due time -> key of the parcel.
+pub const PARCELS_DUE: &[u8] = b"j";
+
+pub fn parcels_due(receiver: &str) -> Vec<u8> {
+    tagged(b'j', &[receiver.as_bytes(), &[0]])
+}
+
+pub fn parcels_due_from(receiver: &str, due_at_ms: i64) -> Vec<u8> {
+    tagged(b'j', &[receiver.as_bytes(), &[0], &due_at_ms.to_be_bytes()])
+}
+
+/// Behind all parcels of a receiver.
+pub fn parcels_due_behind(receiver: &str) -> Vec<u8> {
+    tagged(b'j', &[receiver.as_bytes(), &[1]])
+}
+
+pub fn parcel_due(parcel: &Parcel) -> Vec<u8> {
+    let (receiver, key) = (receiver(parcel), self::parcel(parcel));
+    tagged(b'j', &[receiver.as_bytes(), &[0], &parcel.due_at_ms.to_be_bytes(), &key])
+}
+
+/// Receiver and due time of a due key.
+pub fn parse_parcel_due(key: &[u8]) -> Option<(&str, i64)> {
+    let rest = key.strip_prefix(PARCELS_DUE)?;
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    let due = rest[end + 1..].first_chunk::<8>()?;
+    Some((std::str::from_utf8(&rest[..end]).ok()?, i64::from_be_bytes(*due)))
+}
+
+/// A published event -> `PublishEvent`.
+pub fn published(event_id: &[u8]) -> Vec<u8> {
+    tagged(b'u', &[b"e", event_id])
+}
+
+/// Parcels of a workspace that were given up, newest first -> key of the parcel.
+pub fn dead_parcels(workspace_id: &str) -> Vec<u8> {
+    tagged(b'u', &[b"d", workspace_id.as_bytes(), &[0]])
+}
+
+pub fn dead_parcel(parcel: &Parcel) -> Vec<u8> {
+    let newest_first = (!parcel.changed_at_ms).to_be_bytes();
+    let key = self::parcel(parcel);
+    tagged(b'u', &[b"d", parcel.workspace_id.as_bytes(), &[0], &newest_first, &key])
+}
+
+/// What of the push queue may be forgotten, by time: events and parcels -> key of the row.
+pub const PUSH_FORGETTING: &[u8] = b"ux";
+
+pub fn push_forgetting(forget_at_ms: i64, key: &[u8]) -> Vec<u8> {
+    tagged(b'u', &[b"x", &forget_at_ms.to_be_bytes(), key])
+}
+
+/// Time of a forgetting key of the push queue.
+pub fn parse_push_forgetting(key: &[u8]) -> Option<i64> {
+    let at = key.strip_prefix(PUSH_FORGETTING)?.first_chunk::<8>()?;
+    Some(i64::from_be_bytes(*at))
+}
+
+/// How many parcels wait, and how many were given up -> u64.
+pub const PARCELS_WAITING: &[u8] = b"uw";
+pub const PARCELS_DEAD: &[u8] = b"un";
+
 fn mailbox_key(tag: u8, key: &MailboxKey, rest: &[u8]) -> Vec<u8> {
     tagged(tag, &[key.workspace_id.as_bytes(), &[0], key.address.as_bytes(), &[0], rest])
 }
@@ -162,5 +254,33 @@ mod tests {
         assert_eq!(parse_timer(&key), Some((7, id(3), TimerKind::Deadline)));
         assert!(timer(6, id(9), TimerKind::Deadline) < key);
         assert_eq!(parse_forgetting(&forgetting(5, b"hash")), Some((5, &b"hash"[..])));
+    }
+
+    #[test]
+    fn parcels_run_by_receiver_and_due_time() {
+        let parcel = |subscription: &str, due_at_ms| Parcel {
+            event_id: id(1).to_bytes(),
+            subscription_id: subscription.to_owned(),
+            due_at_ms,
+            ..Parcel::default()
+        };
+        let key = parcel_due(&parcel("s1", 7));
+        assert_eq!(parse_parcel_due(&key), Some(("s/s1", 7)));
+        assert!(key >= parcels_due_from("s/s1", 7) && key < parcel_due(&parcel("s1", 8)));
+        assert!(key < parcels_due_behind("s/s1"));
+        assert!(parcels_due_behind("s/s1") < parcel_due(&parcel("s10", 0)));
+    }
+
+    #[test]
+    fn dead_parcels_run_from_new_to_old() {
+        let parcel = |changed_at_ms| Parcel {
+            intent_id: id(1).to_bytes(),
+            workspace_id: "w".to_owned(),
+            changed_at_ms,
+            ..Parcel::default()
+        };
+        assert!(dead_parcel(&parcel(9)) < dead_parcel(&parcel(8)));
+        assert!(dead_parcel(&parcel(9)).starts_with(&dead_parcels("w")));
+        assert_eq!(parse_push_forgetting(&push_forgetting(5, b"row")), Some(5));
     }
 }

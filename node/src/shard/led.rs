@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::admission::Permit;
 use super::handle::{ExecuteError, Reply, Request};
+use super::proposer::Proposer;
 
 /// The running parts of a led shard.
 pub trait Led: fmt::Debug + Send + Sync + 'static {
@@ -28,6 +29,9 @@ pub trait Led: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As `execute`.
     fn deliver(&self, batch: Batch) -> Result<(), ExecuteError>;
+
+    /// Appends for the shard as such, and not for one intent.
+    fn proposer(&self) -> &Proposer;
 
     /// Stops the parts; what is under way ends without an answer.
     fn stop(&self);

@@ -17,6 +17,10 @@ use super::keys;
 use super::tables::{Rows, decode};
 use crate::intent::Intent;
 
+mod push;
+
+pub use push::DueParcels;
+
 /// How many timers or keys one look takes.
 const DUE_MAX: usize = 256;
 

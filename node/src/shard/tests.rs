@@ -1,6 +1,8 @@
 //! Apply, over a real store: what is refused changes nothing, and how entries are batched does not
 //! matter.
 
+mod push;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 

@@ -8,8 +8,9 @@ use axp_proto::log::{EventType, IntentSummary, Status as IntentStatus, Submissio
 use axp_proto::node::shard_server::Shard;
 use axp_proto::node::{
     Accepted, DeliverRequest, DeliverResponse, EventList, ExecuteRequest, ExecuteResponse,
-    IntentList, IntentRow, QueryRequest, QueryResponse, Rejection, Scope, SubscribeRequest,
-    SubscribeResponse, execute_request, execute_response, query_request, query_response,
+    IntentList, IntentRow, PublishRequest, PublishResponse, QueryRequest, QueryResponse,
+    RedeliverRequest, RedeliverResponse, Rejection, Scope, SubscribeRequest, SubscribeResponse,
+    execute_request, execute_response, query_request, query_response,
 };
 use axp_proto::shard_map::group_of;
 use bytes::Bytes;
@@ -73,6 +74,20 @@ impl Shard for FakeNode {
         _: Request<DeliverRequest>,
     ) -> Result<Response<DeliverResponse>, Status> {
         Err(Status::unimplemented("gateways do not deliver"))
+    }
+
+    async fn publish(
+        &self,
+        _: Request<PublishRequest>,
+    ) -> Result<Response<PublishResponse>, Status> {
+        Err(Status::unimplemented("no gateway publishes yet"))
+    }
+
+    async fn redeliver(
+        &self,
+        _: Request<RedeliverRequest>,
+    ) -> Result<Response<RedeliverResponse>, Status> {
+        Err(Status::unimplemented("no gateway asks for it yet"))
     }
 }
 
@@ -222,6 +237,9 @@ fn query(state: &State, request: &QueryRequest) -> Result<query_response::Outcom
             query_response::Outcome::Intents(IntentList { intents })
         }
         query_request::Query::MailboxBacklog(_) => unreachable!("gateways subscribe instead"),
+        query_request::Query::ListDeadLetters(_) | query_request::Query::GetPublished(_) => {
+            return Err(reject("not_found", "nothing was pushed"));
+        }
     })
 }
 

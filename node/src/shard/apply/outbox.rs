@@ -22,6 +22,10 @@ impl ShardApplier {
     ) -> Result<(), Error> {
         let mut last: BTreeMap<GroupId, u64> = BTreeMap::new();
         for effect in effects {
+            // What is pushed stays in this shard.
+            if self.put_push_effect(tx, effect)? {
+                continue;
+            }
             let target = group_of(mailbox_slot(mailbox(effect)?), self.shard_groups);
             let number = match last.get(&target) {
                 Some(last) => last + 1,
@@ -42,7 +46,7 @@ fn mailbox(effect: &Effect) -> Result<&MailboxKey, Error> {
     let mailbox = match &effect.kind {
         Some(Kind::Deposit(deposit)) => deposit.mailbox.as_ref(),
         Some(Kind::Withdraw(withdraw)) => withdraw.mailbox.as_ref(),
-        None => None,
+        Some(Kind::PublishEvent(_) | Kind::QueuePush(_) | Kind::WithdrawPush(_)) | None => None,
     };
     mailbox.ok_or_else(|| Error::applier("an effect without a target: this program is too old"))
 }
