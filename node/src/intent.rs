@@ -13,16 +13,22 @@
 //!                                                                              TIMED_OUT
 //! ```
 
+mod authority;
 mod command;
 mod decide;
 mod evolve;
+mod members;
 mod rejection;
+mod reminders;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Command, Expected};
+pub use authority::{Caller, authorise, may_read};
+pub use command::{
+    Command, DeliveryResult, Expected, TaskResult, Transfer, UpdateControls, UpdatePolicy,
+};
 pub use decide::{Decision, Verdict, decide};
-pub use evolve::{fold, fold_timer};
+pub use evolve::{fold, fold_changes, fold_timer};
 pub use rejection::Rejection;
 pub use state::Intent;

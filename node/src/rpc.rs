@@ -1,6 +1,7 @@
 //! The node's gRPC services: translate, call a handle, translate back. Nothing is decided here.
 
 pub mod admin;
+mod command;
 pub mod control;
 pub mod courier;
 pub mod push;

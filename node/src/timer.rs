@@ -69,19 +69,13 @@ async fn look(shard: &Arc<Shard>, proposer: &Proposer) -> Result<Duration, Error
 
 /// Whether the intent took the timer; its row goes with the append.
 async fn fire(shard: &Shard, due_at_ms: i64, id: IntentId, kind: TimerKind) -> bool {
-    let request = Request {
-        intent_id: id,
-        org_id: String::new(),
-        workspace_id: String::new(),
-        command: Command::Expire(kind),
-        idempotency: None,
-    };
+    let request = Request::internal(id, Command::Expire(kind));
     match shard.execute_admitted(request, None).await {
         Ok(reply) => {
             let late_ms = (shard.clock.now_ms() - due_at_ms).max(0);
             metrics::histogram!(names::TIMER_LATENESS_SECONDS).record(late_ms as f64 / 1000.0);
-            // Without an event the row is still there: the clock went back, and we wait for it.
-            reply.event.is_some()
+            // Otherwise the row is still there: the clock went back, and we wait for it.
+            reply.intent.timer(kind) != Some(due_at_ms)
         }
         Err(error) => {
             tracing::debug!(%error, intent.id = %id, "a timer will be tried again");

@@ -65,6 +65,7 @@ impl Api for Intents {
                 statuses: statuses(&message.statuses)?,
                 to_agent: address(&message.to_agent)?,
                 from_agent: address(&message.from_agent)?,
+                updated_before_ms: None,
             };
             let rows = self.0.list(&call, &filter).await?;
             Ok(v1::ListResponse { intents: rows.iter().filter_map(convert::row).collect() })

@@ -62,6 +62,7 @@ pub(super) async fn list(
         statuses: statuses.list,
         to_agent: address("to_agent")?,
         from_agent: address("from_agent")?,
+        updated_before_ms: None,
     };
     if statuses.pending && filter.to_agent.is_none() {
         filter.to_agent = Some(service.acting_agent(&call)?);

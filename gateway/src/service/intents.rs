@@ -29,6 +29,7 @@ pub(crate) struct ListFilter {
     pub(crate) statuses: Vec<Status>,
     pub(crate) to_agent: Option<String>,
     pub(crate) from_agent: Option<String>,
+    pub(crate) updated_before_ms: Option<i64>,
 }
 
 impl Service {
@@ -97,6 +98,7 @@ impl Service {
             statuses: filter.statuses.iter().map(|&status| status.into()).collect(),
             to_agent: filter.to_agent.clone().unwrap_or_default(),
             from_agent: filter.from_agent.clone().unwrap_or_default(),
+            updated_before_ms: filter.updated_before_ms,
         };
         let ask = |group: u16| {
             let query = query_request::Query::ListIntents(list.clone());

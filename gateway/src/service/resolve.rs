@@ -90,9 +90,7 @@ fn own_work(intent: IntentView, command: Option<&execute_request::Command>) -> O
         execute_request::Command::AgentResult(result) => {
             (Status::Completed, &result.actor, "result", &result.outcome_json)
         }
-        execute_request::Command::Submit(_) | execute_request::Command::ControlResume(_) => {
-            return None;
-        }
+        _ => return None,
     };
     let event = intent.terminal_event.clone()?;
     if event.status() != status || event.actor != *actor {

@@ -118,6 +118,8 @@ impl Draft {
             target_workspace_id: target.workspace_id,
             target_org_id: target.org_id,
             sender_identity: caller.account_id().to_owned(),
+            escalation: None,
+            task: None,
         }
     }
 }

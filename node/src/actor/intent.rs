@@ -15,7 +15,7 @@ use prost::Message as _;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
-use crate::intent::{Command, Decision, Intent, Rejection, Verdict, decide};
+use crate::intent::{Decision, Intent, Rejection, Verdict, authorise, decide};
 use crate::push::Publisher;
 use crate::shard::admission::Permit;
 use crate::shard::handle::{ExecuteError, Reply, Request, Shard, storage};
@@ -103,7 +103,7 @@ impl Activation {
             }
             let now_ms = self.args.shard.clock.now_ms();
             let verdict = self
-                .visible_to(request)
+                .allowed(request, now_ms)
                 .and_then(|intent| decide(self.args.id, intent, &request.command, now_ms))
                 .map_err(ExecuteError::Rejected)?;
             match verdict {
@@ -126,9 +126,9 @@ impl Activation {
         decision: Decision,
         now_ms: i64,
     ) -> Result<Option<Reply>, ExecuteError> {
-        let expected_seq = match &self.view {
-            View::Present(intent) => intent.state.last_seq,
-            View::Absent | View::Unknown => 0,
+        let (expected_seq, expected_changes) = match &self.view {
+            View::Present(intent) => (intent.state.last_seq, intent.state.changes),
+            View::Absent | View::Unknown => (0, 0),
         };
         let append = IntentAppend {
             intent_id: self.args.id.to_bytes(),
@@ -137,6 +137,8 @@ impl Activation {
             events: decision.events.clone(),
             effects: self.effects(&decision, now_ms),
             timers: decision.timers.clone(),
+            expected_changes,
+            changes: decision.changes.clone(),
             idempotency: request.idempotency.as_ref().map(|key| IdempotencyClaim {
                 key_hash: key.key_hash.clone(),
                 fingerprint: key.fingerprint.clone(),
@@ -199,9 +201,7 @@ impl Activation {
             self.view = View::Present(Box::new(intent));
         }
         if let View::Present(intent) = &mut self.view {
-            decision.events.iter().for_each(|event| intent.evolve(event));
-            decision.timers.iter().for_each(|timer| intent.change_timer(timer));
-            debug_assert!(intent.is_consistent(), "after {:?}", decision.events);
+            intent.observe(decision);
         }
     }
 
@@ -219,10 +219,14 @@ impl Activation {
         }
         let id = IntentId::from_slice(&record.intent_id)
             .map_err(|error| ExecuteError::Storage(error.to_string()))?;
-        let (org, workspace) = (&request.org_id, &request.workspace_id);
-        let intent = self.args.shard.visible_intent(id, org, workspace)?;
-        let events = self.reader().events(id, record.seq.saturating_sub(1), 1).map_err(storage)?;
-        let event = events.into_iter().next();
+        let intent = self.args.shard.visible_intent(id, &request.caller())?;
+        let event = match record.seq.checked_sub(1) {
+            Some(before) => {
+                self.reader().events(id, before, 1).map_err(storage)?.into_iter().next()
+            }
+            // It changed something that makes no event.
+            None => None,
+        };
         Ok(Reply { intent, event, replayed: true, stale_policy_generation: false })
     }
 
@@ -246,15 +250,13 @@ impl Activation {
         Ok(())
     }
 
-    fn visible_to(&self, request: &Request) -> Result<Option<&Intent>, Rejection> {
+    /// The intent, if this request may be made of it.
+    fn allowed(&self, request: &Request, now_ms: i64) -> Result<Option<&Intent>, Rejection> {
         let View::Present(intent) = &self.view else { return Ok(None) };
-        // The shard itself, when a timer is due, is of no organization.
-        let internal = matches!(request.command, Command::Expire(_));
-        if internal || intent.is_visible_to(&request.org_id, &request.workspace_id) {
-            Ok(Some(intent))
-        } else {
-            Err(Rejection::not_found())
+        if !request.command.is_internal() {
+            authorise(intent, &request.caller(), &request.command, now_ms)?;
         }
+        Ok(Some(intent))
     }
 
     fn reader(&self) -> &crate::shard::read::ShardReader {

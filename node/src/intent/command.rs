@@ -2,14 +2,28 @@
 
 use std::sync::Arc;
 
-use axp_proto::log::{Status, Submission, TimerKind};
+use axp_proto::log::{DeliveryMode, Status, Submission, TimerKind};
 use bytes::Bytes;
 
+pub(super) mod acknowledge;
 pub(super) mod agent_result;
 pub(super) mod control_resume;
+pub(super) mod delivery_result;
 pub(super) mod expire;
+pub(super) mod rebind;
+pub(super) mod remind;
 pub(super) mod resolve;
 pub(super) mod submit;
+pub(super) mod task_result;
+pub(super) mod transfer;
+pub(super) mod update_controls;
+pub(super) mod update_policy;
+
+pub use delivery_result::DeliveryResult;
+pub use task_result::TaskResult;
+pub use transfer::Transfer;
+pub use update_controls::UpdateControls;
+pub use update_policy::UpdatePolicy;
 
 /// One command, already authenticated and scoped to somebody who may see the intent.
 #[derive(Debug, Clone)]
@@ -36,8 +50,30 @@ pub enum Command {
         actor: String,
         expected: Expected,
     },
+    /// A person decides a human task (contract, intents.md 8, first meaning).
+    TaskResult(TaskResult),
+    UpdateControls(UpdateControls),
+    UpdatePolicy(UpdatePolicy),
+    /// The agent has it and will work on it.
+    Acknowledge {
+        actor: String,
+    },
+    /// Somebody else is to work on it.
+    Transfer(Transfer),
+    /// The holder's agent wants its deliveries by another road.
+    Rebind(DeliveryMode),
+    /// What became of an attempt to hand it to its agent.
+    DeliveryResult(DeliveryResult),
     /// A timer says that it is due.
     Expire(TimerKind),
+}
+
+impl Command {
+    /// Whether the cluster asks this of itself, on behalf of nobody.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        matches!(self, Self::Expire(_) | Self::DeliveryResult(_) | Self::Rebind(_))
+    }
 }
 
 /// A demand on the policy generation, if the caller made one.

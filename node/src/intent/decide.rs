@@ -5,10 +5,14 @@ use std::sync::Arc;
 use axp_proto::ids::IntentId;
 use axp_proto::log::effect::Kind as EffectKind;
 use axp_proto::log::{
-    Deposit, Effect, Event, EventType, Status, Submission, TimerChange, WaitingReason, Withdraw,
+    DeliveryMode, Deposit, Effect, Event, EventType, QueuePush, StateChange, Status, Submission,
+    TimerChange, TimerKind, WaitingReason, Withdraw, WithdrawPush, state_change,
 };
 
-use super::command::{Command, agent_result, control_resume, expire, resolve, submit};
+use super::command::{
+    Command, acknowledge, agent_result, control_resume, delivery_result, expire, rebind, resolve,
+    task_result, transfer, update_controls, update_policy,
+};
 use super::rejection::Rejection;
 use super::state::Intent;
 
@@ -29,6 +33,7 @@ pub struct Decision {
     pub events: Vec<Event>,
     pub effects: Vec<Effect>,
     pub timers: Vec<TimerChange>,
+    pub changes: Vec<StateChange>,
 }
 
 /// Decides; `intent` is absent when no append was ever made for `id`.
@@ -42,7 +47,7 @@ pub fn decide(
     now_ms: i64,
 ) -> Result<Verdict, Rejection> {
     if let Command::Submit(submission) = command {
-        return submit::decide(id, intent, submission, now_ms);
+        return super::command::submit::decide(id, intent, submission, now_ms);
     }
     let intent = intent.ok_or_else(Rejection::not_found)?;
     // Per intent time never goes back, whatever the clocks of two leaders say.
@@ -59,6 +64,13 @@ pub fn decide(
         Command::ControlResume { reason, actor, expected } => {
             control_resume::decide(intent, reason, actor, *expected, now_ms)
         }
+        Command::TaskResult(answer) => task_result::decide(intent, answer, now_ms),
+        Command::UpdateControls(update) => update_controls::decide(intent, update, now_ms),
+        Command::UpdatePolicy(update) => update_policy::decide(intent, update, now_ms),
+        Command::Acknowledge { actor } => acknowledge::decide(intent, actor, now_ms),
+        Command::Transfer(transfer) => transfer::decide(intent, transfer, now_ms),
+        Command::Rebind(mode) => Ok(rebind::decide(intent, *mode, now_ms)),
+        Command::DeliveryResult(result) => Ok(delivery_result::decide(intent, result, now_ms)),
         Command::Expire(kind) => Ok(expire::decide(intent, *kind, now_ms)),
     }
 }
@@ -73,17 +85,64 @@ impl Decision {
             .iter()
             .map(|timer| TimerChange { kind: timer.kind, due_at_ms: None });
         let mut decision = Self { timers: timers.collect(), ..Self::default() };
-        if submit::is_deposited(&intent.submission) {
-            let withdraw =
-                Withdraw { mailbox: Some(intent.mailbox()), intent_id: intent.id.to_bytes() };
-            decision.effects.push(Effect { kind: Some(EffectKind::Withdraw(withdraw)) });
+        decision.withdraw(intent);
+        // The publisher sees to a target that was pushed to from the start.
+        if intent.state.holder.as_ref().is_some_and(|it| it.mode() == DeliveryMode::Http) {
+            let intent_id = intent.id.to_bytes();
+            decision.effect(EffectKind::WithdrawPush(WithdrawPush { intent_id }));
         }
         decision.events.push(event);
         decision
     }
 
+    /// Takes the intent out of its holder's mailbox, if it lies there.
+    pub(super) fn withdraw(&mut self, intent: &Intent) {
+        if intent.is_deposited() {
+            let (mailbox, intent_id) = (Some(intent.mailbox()), intent.id.to_bytes());
+            self.effect(EffectKind::Withdraw(Withdraw { mailbox, intent_id }));
+        }
+    }
+
+    /// Moves the push queue on from `before` to `after`, who holds the intent or how.
+    pub(super) fn requeue(&mut self, before: &Intent, after: &Intent) {
+        let intent_id = after.id.to_bytes();
+        if before.holder().mode() == DeliveryMode::Http {
+            self.effect(EffectKind::WithdrawPush(WithdrawPush { intent_id: intent_id.clone() }));
+        }
+        let holder = after.holder();
+        if holder.mode() == DeliveryMode::Http {
+            let mailbox = holder.mailbox.unwrap_or_default();
+            self.effect(EffectKind::QueuePush(QueuePush {
+                intent_id,
+                workspace_id: mailbox.workspace_id,
+                address: mailbox.address,
+                at_ms: after.state.updated_at_ms,
+                again: after.state.status() != Status::Submitted,
+            }));
+        }
+    }
+
+    fn effect(&mut self, kind: EffectKind) {
+        self.effects.push(Effect { kind: Some(kind) });
+    }
+
+    pub(super) fn change(&mut self, kind: state_change::Kind) {
+        self.changes.push(StateChange { kind: Some(kind) });
+    }
+
+    pub(super) fn timer(&mut self, kind: TimerKind, due_at_ms: Option<i64>) {
+        self.timers.push(TimerChange { kind: kind.into(), due_at_ms });
+    }
+
+    /// Clears timers that are set.
+    pub(super) fn clear(&mut self, intent: &Intent, kinds: &[TimerKind]) {
+        for &kind in kinds.iter().filter(|&&kind| intent.timer(kind).is_some()) {
+            self.timer(kind, None);
+        }
+    }
+
     pub(super) fn deposit(&mut self, deposit: Deposit) {
-        self.effects.push(Effect { kind: Some(EffectKind::Deposit(deposit)) });
+        self.effect(EffectKind::Deposit(deposit));
     }
 }
 

@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
-use axp_proto::log::{Event, IntentState, TimerChange, WaitingReason};
+use axp_proto::log::state_change::Kind;
+use axp_proto::log::{Event, IntentState, StateChange, TimerChange, WaitingReason};
 
+use super::decide::Decision;
 use super::state::Intent;
 
 /// Folds one event into the stored state of an intent; `seq` must follow the last one.
@@ -34,6 +36,28 @@ pub fn fold_timer(state: &mut IntentState, change: &TimerChange) {
     }
 }
 
+/// Folds what an append changes beside its events. `silent`: it has no events, so that this is what
+/// moves the intent's position on.
+pub fn fold_changes(state: &mut IntentState, changes: &[StateChange], silent: bool) {
+    state.changes += u32::from(silent);
+    for kind in changes.iter().filter_map(|change| change.kind.as_ref()) {
+        match kind {
+            Kind::Controls(set) => {
+                state.policy_generation = set.policy_generation;
+                state.controls.clone_from(&set.controls);
+            }
+            Kind::Policy(set) => {
+                state.policy_generation = set.policy_generation;
+                state.policy.clone_from(&set.policy);
+            }
+            Kind::DeliveryAttempt(attempt) => state.delivery_attempt = *attempt,
+            Kind::Holder(holder) => state.holder = Some(holder.clone()),
+            Kind::RemindCount(count) => state.remind_count = *count,
+            Kind::Assignees(assignees) => state.assignees.clone_from(&assignees.names),
+        }
+    }
+}
+
 impl Intent {
     /// Folds one event.
     pub fn evolve(&mut self, event: &Event) {
@@ -41,6 +65,14 @@ impl Intent {
         if event.status().is_terminal() {
             self.terminal_event = Some(Arc::new(event.clone()));
         }
+    }
+
+    /// Folds a whole decision, as apply does with the append that it became.
+    pub fn observe(&mut self, decision: &Decision) {
+        decision.events.iter().for_each(|event| self.evolve(event));
+        decision.timers.iter().for_each(|timer| self.change_timer(timer));
+        fold_changes(&mut self.state, &decision.changes, decision.events.is_empty());
+        debug_assert!(self.is_consistent(), "after {decision:?}");
     }
 
     /// Folds a change of a timer.

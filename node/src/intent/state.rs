@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use axp_proto::ids::IntentId;
-use axp_proto::log::{Event, IntentState, MailboxKey, Status, Submission, TimerKind};
+use axp_proto::log::{
+    Event, Holder, IntentState, MailboxKey, Status, Submission, TimerKind, WaitingReason,
+};
+
+use super::command::submit::is_deposited;
+use super::members::number;
 
 /// One intent: what was asked, where it stands, and how it ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,22 +37,58 @@ impl Intent {
         self.state.status().is_terminal()
     }
 
-    /// Its own workspace sees an intent, and so does the workspace it is addressed to.
+    /// Its own workspace sees an intent, and so do the workspace it is addressed to and the one whose
+    /// agent holds it.
     #[must_use]
     pub fn is_visible_to(&self, org_id: &str, workspace_id: &str) -> bool {
         let submission = &self.submission;
+        let holds = |holder: &Holder| {
+            let mailbox = holder.mailbox.as_ref();
+            holder.org_id == org_id && mailbox.is_some_and(|it| it.workspace_id == workspace_id)
+        };
         (submission.org_id == org_id && submission.workspace_id == workspace_id)
             || (submission.target_org_id == org_id
                 && submission.target_workspace_id == workspace_id)
+            || self.state.holder.as_ref().is_some_and(holds)
     }
 
-    /// Where the intent was deposited for its agent.
+    /// Whose mailbox the intent is for, and how deliveries reach it.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        self.state.holder.clone().unwrap_or_else(|| Holder {
+            mailbox: Some(MailboxKey {
+                workspace_id: self.submission.target_workspace_id.clone(),
+                address: self.submission.to_agent.clone(),
+            }),
+            org_id: self.submission.target_org_id.clone(),
+            mode: self.submission.delivery_mode,
+        })
+    }
+
+    /// Where the intent lies for its holder, if it is deposited.
     #[must_use]
     pub fn mailbox(&self) -> MailboxKey {
-        MailboxKey {
-            workspace_id: self.submission.target_workspace_id.clone(),
-            address: self.submission.to_agent.clone(),
-        }
+        self.holder().mailbox.unwrap_or_default()
+    }
+
+    /// Whether the intent lies in its holder's mailbox while it is open. Whoever takes it over gets
+    /// it that way.
+    #[must_use]
+    pub fn is_deposited(&self) -> bool {
+        self.state.holder.is_some() || is_deposited(&self.submission)
+    }
+
+    /// Whether it waits for a person.
+    #[must_use]
+    pub fn waits_for_human(&self) -> bool {
+        self.state.status() == Status::Waiting
+            && self.state.waiting_reason() == WaitingReason::Human
+    }
+
+    /// A control with a number for a value.
+    #[must_use]
+    pub fn control(&self, name: &str) -> Option<u32> {
+        number(&self.state.controls, name)
     }
 
     /// When this timer is due, if it is set.

@@ -5,11 +5,17 @@ use std::sync::Arc;
 use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::{IntentId, Slot};
 use axp_proto::log::effect::Kind as EffectKind;
-use axp_proto::log::{DeliveryMode, EventType, Status, Submission, TimerKind, WaitingReason};
+use axp_proto::log::{
+    DeliveryMode, EventType, Holder, MailboxKey, Status, Submission, TimerKind, WaitingReason,
+};
 use bytes::Bytes;
-use proptest::prelude::*;
 
 use super::*;
+
+mod delivery;
+mod histories;
+mod human;
+mod policy;
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -36,14 +42,51 @@ fn submission() -> Submission {
 fn append(intent: Option<Intent>, decision: &Decision) -> Intent {
     let mut intent = intent
         .unwrap_or_else(|| Intent::new(id(), Arc::clone(decision.submission.as_ref().unwrap())));
-    for event in &decision.events {
-        intent.evolve(event);
-    }
-    for timer in &decision.timers {
-        intent.change_timer(timer);
-    }
+    intent.observe(decision);
     assert!(intent.is_consistent(), "{intent:?}");
     intent
+}
+
+/// Decides a command that is to change the intent, and folds it.
+#[track_caller]
+fn run(intent: &mut Intent, command: &Command, now_ms: i64) -> Decision {
+    match decide(id(), Some(intent), command, now_ms) {
+        Ok(Verdict::Append(decision)) => {
+            *intent = append(Some(intent.clone()), &decision);
+            decision
+        }
+        other => panic!("{command:?} does not append: {other:?}"),
+    }
+}
+
+/// The code with which a command is refused.
+#[track_caller]
+fn refused(intent: &Intent, command: &Command, now_ms: i64) -> ErrorCode {
+    decide(id(), Some(intent), command, now_ms).unwrap_err().code
+}
+
+fn unchanged(intent: &Intent, command: &Command, now_ms: i64) -> bool {
+    decide(id(), Some(intent), command, now_ms) == Ok(Verdict::Unchanged)
+}
+
+fn holder(name: &str, mode: DeliveryMode) -> Holder {
+    let mailbox =
+        MailboxKey { workspace_id: "w".into(), address: format!("agent://acme/prod/{name}") };
+    Holder { mailbox: Some(mailbox), org_id: "o".into(), mode: mode.into() }
+}
+
+/// Addresses that the decision deposits with and withdraws from.
+fn moves(decision: &Decision) -> (Vec<String>, Vec<String>) {
+    let (mut deposits, mut withdrawals) = (Vec::new(), Vec::new());
+    for effect in &decision.effects {
+        match effect.kind.as_ref().unwrap() {
+            EffectKind::Deposit(it) => deposits.push(it.mailbox.clone().unwrap().address),
+            EffectKind::Withdraw(it) => withdrawals.push(it.mailbox.clone().unwrap().address),
+            EffectKind::QueuePush(_) | EffectKind::WithdrawPush(_) => {}
+            EffectKind::PublishEvent(_) => panic!("the core publishes nothing"),
+        }
+    }
+    (deposits, withdrawals)
 }
 
 fn submitted(submission: Submission) -> (Intent, Decision) {
@@ -178,76 +221,4 @@ fn a_deadline_is_never_early_and_needs_to_be_ahead() {
 fn a_command_for_nothing_is_not_found() {
     let rejection = decide(id(), None, &complete(), NOW).unwrap_err();
     assert_eq!(rejection, Rejection::not_found());
-}
-
-fn any_command() -> impl Strategy<Value = Command> {
-    let expected = prop_oneof![Just(None), Just(Some(0)), Just(Some(1))].prop_map(Expected);
-    let status = prop_oneof![
-        Just(Status::Completed),
-        Just(Status::Failed),
-        Just(Status::Canceled),
-        Just(Status::Waiting)
-    ];
-    prop_oneof![
-        Just(Command::Submit(Arc::new(Submission {
-            deadline_at_ms: Some(NOW + 40),
-            ..submission()
-        }))),
-        (status, expected.clone()).prop_map(|(status, expected)| Command::Resolve {
-            status,
-            outcome_json: Bytes::from_static(b"{}"),
-            reason: "r".into(),
-            actor: "a".into(),
-            expected,
-        }),
-        (any::<bool>(), expected.clone()).prop_map(|(failed, expected)| Command::AgentResult {
-            failed,
-            outcome_json: Bytes::new(),
-            actor: "a".into(),
-            expected,
-        }),
-        expected.prop_map(|expected| Command::ControlResume {
-            reason: String::new(),
-            actor: "a".into(),
-            expected,
-        }),
-        Just(Command::Expire(TimerKind::Deadline)),
-    ]
-}
-
-proptest! {
-    /// Any sequence of commands at any times: seq is dense, time per intent never goes back, there
-    /// is at most one terminal event and nothing after it, and replaying the events gives the same
-    /// intent as living through them.
-    #[test]
-    fn any_history_is_sound(
-        mode in prop_oneof![Just(DeliveryMode::Stream), Just(DeliveryMode::Unspecified)],
-        task in any::<bool>(),
-        steps in prop::collection::vec((any_command(), -50_i64..50), 1..12),
-    ) {
-        let human_task_json = if task { Bytes::from_static(b"{}") } else { Bytes::new() };
-        let (mut intent, first) = submitted(Submission {
-            delivery_mode: mode.into(),
-            human_task_json,
-            deadline_at_ms: Some(NOW + 40),
-            ..submission()
-        });
-        let mut events = first.events;
-        let mut timers = first.timers;
-        for (command, shift) in steps {
-            if let Ok(Verdict::Append(decision)) = decide(id(), Some(&intent), &command, NOW + shift) {
-                prop_assert!(!intent.is_terminal(), "nothing follows a terminal event");
-                intent = append(Some(intent), &decision);
-                events.extend(decision.events);
-                timers.extend(decision.timers);
-            }
-        }
-        prop_assert!(events.iter().zip(1..).all(|(event, seq)| event.seq == seq));
-        prop_assert!(events.windows(2).all(|pair| pair[0].at_ms <= pair[1].at_ms));
-        prop_assert!(events.iter().filter(|event| event.status().is_terminal()).count() <= 1);
-        let mut replayed = Intent::new(id(), Arc::clone(&intent.submission));
-        events.iter().for_each(|event| replayed.evolve(event));
-        timers.iter().for_each(|timer| replayed.change_timer(timer));
-        prop_assert_eq!(replayed, intent);
-    }
 }

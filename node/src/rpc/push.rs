@@ -80,16 +80,17 @@ async fn redeliver_intent(
 ) -> Result<Vec<Parcel>, ExecuteError> {
     shard.barrier().await?;
     let id = query::intent_id(id)?;
-    let intent = shard.visible_intent(id, &scope.org_id, &scope.workspace_id)?;
-    let submission = &intent.submission;
-    if submission.delivery_mode() != DeliveryMode::Http {
+    let intent = shard.visible_intent(id, &query::caller(scope))?;
+    let holder = intent.holder();
+    if holder.mode() != DeliveryMode::Http {
         let message = "the intent's agent has no callback";
         return Err(ExecuteError::Rejected(Rejection::new(ErrorCode::InvalidState, message)));
     }
+    let mailbox = holder.mailbox.unwrap_or_default();
     let queue = QueuePush {
         intent_id: id.to_bytes(),
-        workspace_id: submission.target_workspace_id.clone(),
-        address: submission.to_agent.clone(),
+        workspace_id: mailbox.workspace_id,
+        address: mailbox.address,
         at_ms: shard.clock.now_ms(),
         again: true,
     };

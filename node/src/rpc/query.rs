@@ -11,7 +11,7 @@ use axp_proto::node::{
 use tonic::Status;
 
 use super::{Context, push, rejection, view};
-use crate::intent::Rejection;
+use crate::intent::{Caller, Rejection};
 use crate::shard::handle::storage;
 use crate::shard::{ExecuteError, Shard};
 
@@ -40,16 +40,12 @@ async fn read(shard: &Shard, scope: &Scope, query: Query) -> Result<Outcome, Exe
     shard.barrier().await?;
     match query {
         Query::GetIntent(get) => {
-            let intent = shard.visible_intent(
-                intent_id(&get.intent_id)?,
-                &scope.org_id,
-                &scope.workspace_id,
-            )?;
+            let intent = shard.visible_intent(intent_id(&get.intent_id)?, &caller(scope))?;
             Ok(Outcome::Intent(view(&intent)))
         }
         Query::ListEvents(list) => {
             let id = intent_id(&list.intent_id)?;
-            shard.visible_intent(id, &scope.org_id, &scope.workspace_id)?;
+            shard.visible_intent(id, &caller(scope))?;
             let limit = limit(list.limit);
             let events = shard.reader().events(id, list.since, limit).map_err(storage)?;
             Ok(Outcome::Events(EventList { events }))
@@ -66,11 +62,22 @@ async fn read(shard: &Shard, scope: &Scope, query: Query) -> Result<Outcome, Exe
     }
 }
 
+/// Who reads.
+pub(super) fn caller(scope: &Scope) -> Caller<'_> {
+    Caller {
+        org_id: &scope.org_id,
+        workspace_id: &scope.workspace_id,
+        address: &scope.actor,
+        asserted: false,
+    }
+}
+
 fn list_intents(shard: &Shard, scope: &Scope, list: &ListIntents) -> Result<Outcome, ExecuteError> {
     let wanted = |summary: &axp_proto::log::IntentSummary| {
         (list.statuses.is_empty() || list.statuses.contains(&summary.status))
             && (list.to_agent.is_empty() || list.to_agent == summary.to_agent)
             && (list.from_agent.is_empty() || list.from_agent == summary.from_agent)
+            && list.updated_before_ms.is_none_or(|before| summary.updated_at_ms < before)
     };
     let rows = shard.reader().list(&scope.workspace_id, limit(list.limit), wanted);
     Ok(Outcome::Intents(IntentList { intents: rows.map_err(storage)? }))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axp_proto::error_code::ErrorCode;
-use axp_proto::ids::{GroupId, IntentId};
+use axp_proto::ids::GroupId;
 use axp_proto::node::execute_request::Command as WireCommand;
 use axp_proto::node::execute_response::Outcome as ExecuteOutcome;
 use axp_proto::node::shard_server::Shard as ShardService;
@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
+use super::command::translate;
 use super::{Context, push, query, rejection, subscribe, view};
-use crate::intent::{Command, Expected, Rejection};
-use crate::shard::{self, ExecuteError, Reply, Shard};
+use crate::intent::Rejection;
+use crate::shard::{ExecuteError, Reply, Shard};
 
 /// The service; cheap to clone.
 #[derive(Debug, Clone)]
@@ -119,42 +120,6 @@ impl ShardRpc {
             ExecuteError::Storage(reason) => Err(Status::unavailable(reason)),
         }
     }
-}
-
-fn translate(request: ExecuteRequest) -> Result<shard::Request, Status> {
-    let scope = request.scope.ok_or_else(|| Status::invalid_argument("no scope"))?;
-    let intent_id = IntentId::from_slice(&request.intent_id)
-        .map_err(|error| Status::invalid_argument(error.to_string()))?;
-    let actor = |given: String| if given.is_empty() { scope.actor.clone() } else { given };
-    let command = match request.command {
-        Some(WireCommand::Submit(submission)) => Command::Submit(Arc::new(submission)),
-        Some(WireCommand::Resolve(resolve)) => Command::Resolve {
-            status: resolve.status(),
-            outcome_json: resolve.outcome_json,
-            reason: resolve.reason,
-            actor: actor(resolve.actor),
-            expected: Expected(resolve.expected_policy_generation),
-        },
-        Some(WireCommand::AgentResult(result)) => Command::AgentResult {
-            failed: result.failed,
-            outcome_json: result.outcome_json,
-            actor: actor(result.actor),
-            expected: Expected(result.expected_policy_generation),
-        },
-        Some(WireCommand::ControlResume(resume)) => Command::ControlResume {
-            reason: resume.reason,
-            actor: actor(resume.actor),
-            expected: Expected(resume.expected_policy_generation),
-        },
-        None => return Err(Status::invalid_argument("no command that this version knows")),
-    };
-    Ok(shard::Request {
-        intent_id,
-        org_id: scope.org_id,
-        workspace_id: scope.workspace_id,
-        command,
-        idempotency: request.idempotency,
-    })
 }
 
 /// A payload is not sent back to who has just sent it.

@@ -22,7 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::query::{foreign_mailbox, intent_id};
+use super::query::{caller, foreign_mailbox, intent_id};
 use super::{Context, rejection};
 use crate::intent::Rejection;
 use crate::shard::bells::{Listener, Topic};
@@ -223,7 +223,7 @@ impl Source {
             Target::Intent(WatchIntent { intent_id: id, since }) => {
                 let id = intent_id(&id)?;
                 let listener = shard.bells().listen(Topic::Intent(id));
-                shard.visible_intent(id, &scope.org_id, &scope.workspace_id)?;
+                shard.visible_intent(id, &caller(scope))?;
                 Ok(Self { listener, at: Position::Intent { id, since } })
             }
             Target::Mailbox(WatchMailbox { mailbox, since }) => {

@@ -18,7 +18,7 @@ use super::metrics as names;
 use super::proposer::ProposeError;
 use super::read::ShardReader;
 use crate::clock::Clock;
-use crate::intent::{Command, Intent, Rejection};
+use crate::intent::{Caller, Command, Intent, Rejection, may_read};
 
 /// How long a read barrier may take before the caller is sent elsewhere.
 const BARRIER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,8 +44,37 @@ pub struct Request {
     pub intent_id: IntentId,
     pub org_id: String,
     pub workspace_id: String,
+    /// The address that acts, and whether it was named rather than the caller's own.
+    pub address: String,
+    pub asserted: bool,
     pub command: Command,
     pub idempotency: Option<IdempotencyKey>,
+}
+
+impl Request {
+    /// What the cluster asks of itself.
+    #[must_use]
+    pub fn internal(intent_id: IntentId, command: Command) -> Self {
+        Self {
+            intent_id,
+            org_id: String::new(),
+            workspace_id: String::new(),
+            address: String::new(),
+            asserted: false,
+            command,
+            idempotency: None,
+        }
+    }
+
+    #[must_use]
+    pub fn caller(&self) -> Caller<'_> {
+        Caller {
+            org_id: &self.org_id,
+            workspace_id: &self.workspace_id,
+            address: &self.address,
+            asserted: self.asserted,
+        }
+    }
 }
 
 /// What became of a command.
@@ -230,19 +259,18 @@ impl Shard {
         }
     }
 
-    /// An intent that this scope may see.
+    /// An intent that the caller may see.
     ///
     /// # Errors
     /// `Rejected` with `not_found`, or `Storage`.
     pub fn visible_intent(
         &self,
         id: IntentId,
-        org_id: &str,
-        workspace_id: &str,
+        caller: &Caller<'_>,
     ) -> Result<Intent, ExecuteError> {
         let intent = self.reader.intent(id).map_err(storage)?;
         intent
-            .filter(|intent| intent.is_visible_to(org_id, workspace_id))
+            .filter(|intent| may_read(intent, caller, self.clock.now_ms()))
             .ok_or_else(|| ExecuteError::Rejected(Rejection::not_found()))
     }
 }

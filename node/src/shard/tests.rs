@@ -109,11 +109,13 @@ fn propose(replica: &Replica, number: u64, command: &Command) -> Option<IntentAp
     };
     Some(IntentAppend {
         intent_id: id(number).to_bytes(),
-        expected_seq: intent.map_or(0, |intent| intent.state.last_seq),
+        expected_seq: intent.as_ref().map_or(0, |intent| intent.state.last_seq),
+        expected_changes: intent.map_or(0, |intent| intent.state.changes),
         submission: decision.submission.as_deref().cloned(),
         events: decision.events,
         effects: decision.effects,
         timers: decision.timers,
+        changes: decision.changes,
         idempotency: None,
     })
 }

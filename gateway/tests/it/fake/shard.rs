@@ -176,6 +176,7 @@ fn command(
         execute_request::Command::ControlResume(it) => {
             (EventType::InProgress, IntentStatus::InProgress, it.actor, Bytes::new())
         }
+        other => panic!("no gateway sends {other:?} yet"),
     };
     state.append(&id.to_string(), kind, status, &details);
     let intent = state.intents.get_mut(&id).unwrap();

@@ -30,7 +30,7 @@ pub(in crate::intent) fn decide(
     };
     let event = Event {
         details_json: ObjectWriter::default().raw(member, outcome_json).finish(),
-        handler: intent.submission.to_agent.clone(),
+        handler: intent.mailbox().address,
         ..next_event(intent, kind, status, actor, now_ms)
     };
     Ok(Verdict::Append(Decision::ending(intent, event)))

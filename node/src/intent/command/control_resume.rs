@@ -6,6 +6,7 @@ use axp_proto::log::{Event, EventType, HolderKind, Status};
 use super::{Expected, submit};
 use crate::intent::decide::{Decision, Verdict, next_event};
 use crate::intent::rejection::Rejection;
+use crate::intent::reminders;
 use crate::intent::state::Intent;
 
 pub(in crate::intent) fn decide(
@@ -26,11 +27,12 @@ pub(in crate::intent) fn decide(
     }
     let event = Event {
         details_json: ObjectWriter::default().string_if("reason", reason).finish(),
-        pending_with: Some(submit::pending_with(HolderKind::Agent, &intent.submission.to_agent)),
+        pending_with: Some(submit::pending_with(HolderKind::Agent, &intent.mailbox().address)),
         ..next_event(intent, EventType::InProgress, Status::InProgress, actor, now_ms)
     };
     let mut decision = Decision::default();
-    if submit::is_deposited(&intent.submission) {
+    decision.clear(intent, &reminders::TIMERS);
+    if intent.is_deposited() {
         // The same place in the mailbox, with the status as of now: a restarted agent sees it.
         let mut after = intent.clone();
         after.evolve(&event);

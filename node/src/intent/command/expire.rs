@@ -1,8 +1,8 @@
-//! A timer is due. What it finds may have changed since it was set: then nothing happens.
+//! A timer is due. What it finds may have changed since it was set.
 
 use axp_proto::log::{EventType, Status, TimerKind};
 
-use super::submit;
+use super::{remind, submit};
 use crate::intent::decide::{Decision, Verdict, next_event};
 use crate::intent::state::Intent;
 
@@ -13,10 +13,12 @@ pub(in crate::intent) fn decide(intent: &Intent, kind: TimerKind, now_ms: i64) -
     }
     match kind {
         TimerKind::Unspecified => Verdict::Unchanged,
-        TimerKind::Deadline => {
+        TimerKind::Deadline | TimerKind::Execution => {
             let actor = submit::RUNTIME;
             let event = next_event(intent, EventType::TimedOut, Status::TimedOut, actor, now_ms);
             Verdict::Append(Decision::ending(intent, event))
         }
+        TimerKind::Reminder => Verdict::Append(remind::remind(intent, now_ms)),
+        TimerKind::Escalation => Verdict::Append(remind::escalate(intent, now_ms)),
     }
 }

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::IntentId;
 use axp_proto::json::ObjectWriter;
+use axp_proto::log::state_change::Kind;
 use axp_proto::log::{
-    Delivery, DeliveryMode, Deposit, Event, EventType, HolderKind, PendingWith, Status, Submission,
-    TimerChange, TimerKind, WaitingReason,
+    Delivery, DeliveryMode, Deposit, Event, EventType, HolderKind, Names, PendingWith, Status,
+    Submission, TimerKind, WaitingReason,
 };
 
 use crate::intent::decide::{Decision, Verdict};
 use crate::intent::rejection::Rejection;
+use crate::intent::reminders;
 use crate::intent::state::Intent;
 
 pub(in crate::intent) fn decide(
@@ -62,8 +64,13 @@ fn first_append(mut intent: Intent, now_ms: i64) -> Decision {
         decision.deposit(deposit(&intent));
     }
     if let Some(deadline) = submission.deadline_at_ms {
-        let due_at_ms = Some(deadline);
-        decision.timers.push(TimerChange { kind: TimerKind::Deadline.into(), due_at_ms });
+        decision.timer(TimerKind::Deadline, Some(deadline));
+    }
+    if let Some(task) = submission.task.as_ref().filter(|task| !task.assignees.is_empty()) {
+        decision.change(Kind::Assignees(Names { names: task.assignees.clone() }));
+    }
+    if intent.waits_for_human() {
+        reminders::begin(&mut decision, &submission, now_ms);
     }
     decision
 }

@@ -8,7 +8,7 @@ use axp_proto::log::{
 use axp_raft_store::{Error, Outcome, Transaction};
 
 use super::ShardApplier;
-use crate::intent::{fold, fold_timer};
+use crate::intent::{fold, fold_changes, fold_timer};
 use crate::shard::bells::Topic;
 use crate::shard::keys;
 use crate::shard::tables::{Rows, put};
@@ -21,9 +21,10 @@ impl ShardApplier {
     ) -> Result<Outcome, Error> {
         let id = IntentId::from_slice(&append.intent_id).map_err(Error::applier)?;
         let stored: Option<IntentState> = tx.message(&keys::intent(id))?;
-        let last_seq = stored.as_ref().map_or(0, |state| state.last_seq);
+        let (last_seq, changes) =
+            stored.as_ref().map_or((0, 0), |state| (state.last_seq, state.changes));
         // A proposal of a deposed leader, or a repeat: somebody appended before it.
-        if append.expected_seq != last_seq {
+        if (append.expected_seq, append.expected_changes) != (last_seq, changes) {
             return Ok(Outcome::Stale { position: u64::from(last_seq) });
         }
         if let Some(claim) = &append.idempotency
@@ -38,7 +39,8 @@ impl ShardApplier {
         };
         self.fold_append(tx, id, &mut state, append)?;
         if let Some(claim) = &append.idempotency {
-            claim_key(tx, claim, id, &state);
+            let seq = if append.events.is_empty() { 0 } else { state.last_seq };
+            claim_key(tx, claim, id, &state, seq);
         }
         self.touch(|touched| touched.topics.push(Topic::Intent(id)));
         Ok(Outcome::Accepted { position: u64::from(state.last_seq) })
@@ -57,9 +59,12 @@ impl ShardApplier {
         for change in &append.timers {
             self.change_timer(tx, id, state, change);
         }
+        fold_changes(state, &append.changes, append.events.is_empty());
         self.put_effects(tx, &append.effects)?;
-        let chunk = EventChunk { events: append.events.clone() };
-        put(tx, keys::event_chunk(id, state.last_seq), &chunk);
+        if !append.events.is_empty() {
+            let chunk = EventChunk { events: append.events.clone() };
+            put(tx, keys::event_chunk(id, state.last_seq), &chunk);
+        }
         put_summary(tx, id, state, append.submission.as_ref())?;
         put(tx, keys::intent(id), state);
         Ok(())
@@ -122,11 +127,12 @@ fn claim_key(
     claim: &IdempotencyClaim,
     id: IntentId,
     state: &IntentState,
+    seq: u32,
 ) {
     let record = IdempotencyRecord {
         fingerprint: claim.fingerprint.clone(),
         intent_id: id.to_bytes(),
-        seq: state.last_seq,
+        seq,
         status: state.status,
         at_ms: state.updated_at_ms,
         forget_at_ms: claim.forget_at_ms,
