@@ -6,6 +6,7 @@ pub mod control;
 pub mod courier;
 pub mod push;
 pub mod query;
+pub mod records;
 pub mod shard;
 pub mod subscribe;
 

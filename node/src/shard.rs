@@ -16,6 +16,7 @@ pub mod led;
 pub mod metrics;
 pub mod proposer;
 pub mod read;
+pub mod records;
 mod tables;
 #[cfg(test)]
 mod tests;

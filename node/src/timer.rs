@@ -48,6 +48,11 @@ async fn look(shard: &Arc<Shard>, proposer: &Proposer) -> Result<Duration, Error
         let forgotten = KeysForgotten { key_hashes: forgettable };
         proposer.propose(Append { kind: Some(Kind::KeysForgotten(forgotten)) }).await.ok();
     }
+    let expired = shard.reader().expired_records(now_ms)?;
+    let more_records = !expired.is_empty();
+    // All at once, so that they are one entry. One that was refused has a new term meanwhile.
+    let ended = expired.into_iter().map(|append| proposer.propose(append));
+    let stuck = futures_util::future::join_all(ended).await.iter().any(Result::is_err);
     let (due, next) = shard.reader().due_timers(now_ms)?;
     let fired = !due.is_empty();
     let failed = stream::iter(due)
@@ -55,10 +60,10 @@ async fn look(shard: &Arc<Shard>, proposer: &Proposer) -> Result<Duration, Error
         .buffer_unordered(CONCURRENT_MAX)
         .fold(false, |failed, done| async move { failed || !done })
         .await;
-    if failed {
+    if failed || stuck {
         return Ok(RETRY);
     }
-    if fired || more_keys {
+    if fired || more_keys || more_records {
         return Ok(Duration::ZERO);
     }
     let until = next.map_or(LOOK_EVERY, |next| {

@@ -2,7 +2,7 @@
 
 use crate::hash::stable_hash;
 use crate::ids::{GroupId, SLOTS, Slot};
-use crate::log::MailboxKey;
+use crate::log::{MailboxKey, RecordHome};
 
 /// The slot of a mailbox.
 #[must_use]
@@ -16,6 +16,13 @@ pub fn mailbox_slot(key: &MailboxKey) -> Slot {
 #[must_use]
 pub fn idempotency_slot(workspace_id: &str, route: &str, key: &str) -> Slot {
     let parts: [&[u8]; 4] = [b"key", workspace_id.as_bytes(), route.as_bytes(), key.as_bytes()];
+    Slot::from_hash(stable_hash(&parts))
+}
+
+/// The slot of all records of a home.
+#[must_use]
+pub fn record_slot(home: &RecordHome) -> Slot {
+    let parts: [&[u8]; 3] = [b"record", home.workspace_id.as_bytes(), home.name.as_bytes()];
     Slot::from_hash(stable_hash(&parts))
 }
 

@@ -4,6 +4,7 @@
 
 mod control;
 mod model;
+mod records;
 mod shard;
 mod subscribe;
 
@@ -51,6 +52,8 @@ pub(crate) struct Faults {
     pub(crate) watch_until: AtomicU64,
     /// Commands that arrived, whatever became of them.
     pub(crate) executed: AtomicU32,
+    /// Commits of records that are carried out before all others hang; absent: none hangs.
+    record_commits_left: Mutex<Option<u32>>,
     /// Linearizable questions for the control revision that arrived.
     pub(crate) revisions_asked: AtomicU32,
     /// Subscriptions that are open.
@@ -58,6 +61,25 @@ pub(crate) struct Faults {
     /// Items handed to subscriptions.
     pub(crate) items_sent: AtomicU32,
     pub(crate) last_traceparent: Mutex<String>,
+}
+
+impl Faults {
+    /// Lets so many commits of records through and none after them; `u32::MAX`: all.
+    pub(crate) fn hang_commits_after(&self, commits: u32) {
+        *self.record_commits_left.lock().unwrap() = (commits != u32::MAX).then_some(commits);
+    }
+
+    /// Whether a commit of records is to hang.
+    fn hangs_commit(&self) -> bool {
+        match &mut *self.record_commits_left.lock().unwrap() {
+            None => false,
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+        }
+    }
 }
 
 /// Takes one of a number of faults.

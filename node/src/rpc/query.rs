@@ -10,7 +10,7 @@ use axp_proto::node::{
 };
 use tonic::Status;
 
-use super::{Context, push, rejection, view};
+use super::{Context, push, records, rejection, view};
 use crate::intent::{Caller, Rejection};
 use crate::shard::handle::storage;
 use crate::shard::{ExecuteError, Shard};
@@ -59,6 +59,8 @@ async fn read(shard: &Shard, scope: &Scope, query: Query) -> Result<Outcome, Exe
         Query::GetPublished(get) => {
             push::published(shard, &scope.workspace_id, &get.event_id).map(Outcome::Published)
         }
+        Query::GetRecords(get) => records::get(shard, get),
+        Query::ListRecords(list) => records::list(shard, &list),
     }
 }
 
@@ -105,7 +107,7 @@ pub(super) fn intent_id(bytes: &[u8]) -> Result<IntentId, ExecuteError> {
     IntentId::from_slice(bytes).map_err(|_| ExecuteError::Rejected(Rejection::not_found()))
 }
 
-fn limit(asked: u32) -> usize {
+pub(super) fn limit(asked: u32) -> usize {
     match asked as usize {
         0 => LIMIT_MAX,
         limit => limit.min(LIMIT_MAX),

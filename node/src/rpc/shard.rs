@@ -8,9 +8,10 @@ use axp_proto::node::execute_request::Command as WireCommand;
 use axp_proto::node::execute_response::Outcome as ExecuteOutcome;
 use axp_proto::node::shard_server::Shard as ShardService;
 use axp_proto::node::{
-    Accepted, DeliverRequest, DeliverResponse, Delivered, ExecuteRequest, ExecuteResponse,
-    PublishRequest, PublishResponse, QueryRequest, QueryResponse, RedeliverRequest,
-    RedeliverResponse, SubscribeRequest, SubscribeResponse, deliver_response,
+    Accepted, CommitRecordsRequest, CommitRecordsResponse, DeliverRequest, DeliverResponse,
+    Delivered, ExecuteRequest, ExecuteResponse, PublishRequest, PublishResponse, QueryRequest,
+    QueryResponse, RedeliverRequest, RedeliverResponse, SubscribeRequest, SubscribeResponse,
+    deliver_response,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use super::command::translate;
-use super::{Context, push, query, rejection, subscribe, view};
+use super::{Context, push, query, records, rejection, subscribe, view};
 use crate::intent::Rejection;
 use crate::shard::{ExecuteError, Reply, Shard};
 
@@ -102,6 +103,13 @@ impl ShardService for ShardRpc {
         request: Request<RedeliverRequest>,
     ) -> Result<Response<RedeliverResponse>, Status> {
         push::redeliver(&self.context, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn commit_records(
+        &self,
+        request: Request<CommitRecordsRequest>,
+    ) -> Result<Response<CommitRecordsResponse>, Status> {
+        records::commit(&self.context, request.into_inner()).await.map(Response::new)
     }
 }
 

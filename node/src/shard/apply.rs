@@ -7,6 +7,7 @@ mod intent;
 mod mailbox;
 mod outbox;
 mod push;
+mod record;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -62,6 +63,7 @@ impl ShardApplier {
             Some(Kind::OutboxDone(done)) => outbox::done(tx, done),
             Some(Kind::KeysForgotten(forgotten)) => intent::forget_keys(tx, forgotten),
             Some(Kind::Push(append)) => self.push(tx, append),
+            Some(Kind::Records(append)) => record::commit(tx, append),
             Some(Kind::Control(_)) => Err(Error::applier("control rows in a shard's log")),
             None => Err(Error::applier("an append of an unknown kind: this program is too old")),
         }

@@ -192,8 +192,7 @@ impl Shard {
     /// # Errors
     /// See [`ExecuteError`]; only `Unknown` leaves it open whether the command happened.
     pub async fn execute(&self, request: Request) -> Result<Reply, ExecuteError> {
-        let permit = self.admission.admit(&request.org_id, &self.commands);
-        let permit = permit.ok_or(ExecuteError::Overloaded)?;
+        let permit = self.admit(&request.org_id).ok_or(ExecuteError::Overloaded)?;
         let outcome = self.execute_admitted(request, Some(permit)).await;
         let label = match &outcome {
             Ok(reply) if reply.replayed => "replayed",
@@ -203,6 +202,11 @@ impl Shard {
         };
         metrics::counter!(names::COMMANDS_TOTAL, "outcome" => label).increment(1);
         outcome
+    }
+
+    /// Room for a command of an organization, if there is any right now.
+    pub(super) fn admit(&self, org_id: &str) -> Option<Permit> {
+        self.admission.admit(org_id, &self.commands)
     }
 
     /// As [`Self::execute`] for what the shard asks of itself, such as a due timer, which is

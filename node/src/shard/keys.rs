@@ -3,7 +3,7 @@
 //! Part of the on-disk contract: a tag is never reused for something else.
 
 use axp_proto::ids::{GroupId, IntentId};
-use axp_proto::log::{MailboxKey, Parcel, TimerKind};
+use axp_proto::log::{MailboxKey, Parcel, RecordHome, TimerKind};
 
 /// Mutable part of an intent -> `IntentState`.
 pub fn intent(id: IntentId) -> Vec<u8> {
@@ -219,6 +219,36 @@ pub fn parse_push_forgetting(key: &[u8]) -> Option<i64> {
 pub const PARCELS_WAITING: &[u8] = b"uw";
 pub const PARCELS_DEAD: &[u8] = b"un";
 
+/// Records of a table by id -> `Record`.
+pub fn record(home: &RecordHome, table: &str, id: &str) -> Vec<u8> {
+    let (workspace, name) = (home.workspace_id.as_bytes(), home.name.as_bytes());
+    tagged(b'y', &[workspace, &[0], name, &[0], table.as_bytes(), &[0], id.as_bytes()])
+}
+
+/// Home, table and id of a record's key.
+pub fn parse_record(key: &[u8]) -> Option<(RecordHome, String, String)> {
+    let mut parts = key.strip_prefix(b"y")?.splitn(4, |byte| *byte == 0);
+    let mut part = || String::from_utf8(parts.next()?.to_vec()).ok();
+    let home = RecordHome { workspace_id: part()?, name: part()? };
+    Some((home, part()?, part()?))
+}
+
+/// Number of the last append of records that was accepted -> u64. No record has such a short key.
+pub const RECORD_REVISION: &[u8] = b"y";
+
+/// Records by the time at which they expire.
+pub const EXPIRING: &[u8] = b"z";
+
+pub fn expiring(expire_at_ms: i64, record_key: &[u8]) -> Vec<u8> {
+    tagged(b'z', &[&expire_at_ms.to_be_bytes(), record_key])
+}
+
+/// Time and record key of an expiring key.
+pub fn parse_expiring(key: &[u8]) -> Option<(i64, &[u8])> {
+    let (at, record_key) = key.strip_prefix(EXPIRING)?.split_first_chunk::<8>()?;
+    Some((i64::from_be_bytes(*at), record_key))
+}
+
 fn mailbox_key(tag: u8, key: &MailboxKey, rest: &[u8]) -> Vec<u8> {
     tagged(tag, &[key.workspace_id.as_bytes(), &[0], key.address.as_bytes(), &[0], rest])
 }
@@ -246,6 +276,15 @@ mod tests {
         assert!(new < old);
         assert_eq!(list_row_id(&new), Some(id(2)));
         assert!(!list_row("ws", id(1)).starts_with(&list("w")));
+    }
+
+    #[test]
+    fn a_record_is_found_by_its_key() {
+        let home = RecordHome { workspace_id: String::new(), name: "user/1".to_owned() };
+        let key = record(&home, "user", "a/b");
+        assert_eq!(parse_record(&key), Some((home, "user".to_owned(), "a/b".to_owned())));
+        assert_eq!(parse_expiring(&expiring(5, &key)), Some((5, &key[..])));
+        assert_eq!(parse_record(RECORD_REVISION), None);
     }
 
     #[test]

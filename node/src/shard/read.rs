@@ -22,7 +22,7 @@ mod push;
 pub use push::DueParcels;
 
 /// How many timers or keys one look takes.
-const DUE_MAX: usize = 256;
+pub(super) const DUE_MAX: usize = 256;
 
 /// When a timer was due, whose it is, and which one.
 pub type DueTimer = (i64, IntentId, TimerKind);
@@ -228,7 +228,14 @@ impl ShardReader {
         Ok(hashes)
     }
 
-    fn scan(
+    pub(super) fn message<M: prost::Message + Default>(
+        &self,
+        key: &[u8],
+    ) -> Result<Option<M>, Error> {
+        self.0.message(key)
+    }
+
+    pub(super) fn scan(
         &self,
         prefix: &[u8],
         from: &[u8],

@@ -12,9 +12,10 @@ use axp_proto::log::effect::Kind as EffectKind;
 use axp_proto::log::mailbox_change::Kind as ChangeKind;
 use axp_proto::log::{
     Append, Delivery, DeliveryMode, Deposit, Effect, Entry, IdempotencyClaim, IntentAppend,
-    KeysForgotten, MailboxAppend, MailboxChange, MailboxEntry, MailboxKey, OutboxDone, SourceBatch,
-    Status, Submission, TimerKind,
+    KeysForgotten, MailboxAppend, MailboxChange, MailboxEntry, MailboxKey, OutboxDone,
+    RecordAppend, RecordChange, RecordHome, SourceBatch, Status, Submission, TimerKind,
 };
+use axp_proto::node::{ListRecords, RecordName};
 use axp_proto::shard_map::{group_of, mailbox_slot};
 use axp_raft_store::{LogId, Payload, StateMachine, StateReader, Store, StoreConfig};
 use bytes::Bytes;
@@ -255,6 +256,93 @@ async fn a_mailbox_takes_each_effect_once_and_in_order() {
     assert_eq!(entries[0].delivery.as_ref().unwrap().status(), Status::InProgress);
     assert_eq!(replica.reader.mailbox_place(&mailbox(), id(2).as_bytes()).unwrap(), 0);
     assert_eq!(replica.reader.mailbox_head(&mailbox()).unwrap(), 4, "places are not given twice");
+}
+
+fn home() -> RecordHome {
+    RecordHome { workspace_id: "w".into(), name: "h".into() }
+}
+
+fn records(changes: Vec<RecordChange>) -> Append {
+    Append { kind: Some(Kind::Records(RecordAppend { home: Some(home()), changes })) }
+}
+
+fn record(id: &str, expected_revision: u64, value: &'static [u8]) -> RecordChange {
+    RecordChange {
+        table: "t".into(),
+        id: id.into(),
+        expected_revision,
+        value: Bytes::from_static(value),
+        ..RecordChange::default()
+    }
+}
+
+/// Ids, revisions and values of the table.
+fn listed(replica: &Replica) -> Vec<(String, u64, Bytes)> {
+    let list = ListRecords { table: "t".into(), ..ListRecords::default() };
+    let rows = replica.reader.list_records(&home(), &list, 100, usize::MAX).unwrap();
+    let rows = rows.into_iter().map(|row| (row.name.unwrap().id, row.record.unwrap()));
+    rows.map(|(id, record)| (id, record.revision, record.value)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_change_all_or_not_at_all() {
+    let mut replica = Replica::new();
+    let both = records(vec![record("a", 0, b"1"), record("b", 0, b"1")]);
+    // The same again, and one that knows a but not b.
+    let half = records(vec![record("a", 1, b"2"), record("b", 0, b"2")]);
+    replica.apply(vec![vec![both.clone(), both], vec![half]]).await;
+    let value = |text: &'static [u8]| Bytes::from_static(text);
+    let first = [("a".to_owned(), 1, value(b"1")), ("b".to_owned(), 1, value(b"1"))];
+    assert_eq!(listed(&replica), first);
+
+    // Made again after a deletion it has a new revision: who knew the old one is refused.
+    let gone = RecordChange { deleted: true, ..record("a", 1, b"") };
+    replica.apply(vec![vec![records(vec![gone])], vec![records(vec![record("a", 0, b"3")])]]).await;
+    replica.apply(vec![vec![records(vec![record("a", 1, b"4")])]]).await;
+    assert_eq!(listed(&replica)[0], ("a".to_owned(), 3, value(b"3")));
+    let names = ["b", "c"].map(|id| RecordName { table: "t".into(), id: id.into() });
+    let found = replica.reader.records(&home(), names.to_vec()).unwrap();
+    assert_eq!(found[0].record.as_ref().unwrap().revision, 1);
+    assert_eq!(found[1].record, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_records_go_on_after_an_id() {
+    let mut replica = Replica::new();
+    let ids = ["a", "a/1", "a/2", "a0", "b"];
+    replica.apply(vec![vec![records(ids.map(|id| record(id, 0, b"x")).to_vec())]]).await;
+    let ids = |id_prefix: &str, after_id: &str, most| {
+        let list = ListRecords {
+            table: "t".into(),
+            id_prefix: id_prefix.into(),
+            after_id: after_id.into(),
+            ..ListRecords::default()
+        };
+        let rows = replica.reader.list_records(&home(), &list, most, usize::MAX).unwrap();
+        rows.into_iter().map(|row| row.name.unwrap().id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("a/", "", 10), ["a/1", "a/2"]);
+    assert_eq!(ids("", "a", 2), ["a/1", "a/2"]);
+    assert_eq!(ids("", "a/2", 10), ["a0", "b"]);
+    assert_eq!(ids("", "b", 10), [] as [&str; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_expire_unless_they_got_another_term() {
+    let mut replica = Replica::new();
+    let until = |at, change| RecordChange { expire_at_ms: Some(at), ..change };
+    let three = ["a", "b", "c"].map(|id| until(NOW, record(id, 0, b"x")));
+    replica.apply(vec![vec![records(three.to_vec())]]).await;
+    assert!(replica.reader.expired_records(NOW - 1).unwrap().is_empty());
+    let expired = replica.reader.expired_records(NOW).unwrap();
+    assert_eq!(expired.len(), 3);
+    // b is kept for longer and c for ever, just before.
+    let longer = vec![until(NOW + 1, record("b", 1, b"y")), record("c", 1, b"y")];
+    replica.apply(vec![vec![records(longer)], expired]).await;
+    let left: Vec<_> = listed(&replica).into_iter().map(|(id, _, _)| id).collect();
+    assert_eq!(left, ["b", "c"]);
+    assert!(replica.reader.expired_records(NOW).unwrap().is_empty());
+    assert_eq!(replica.reader.expired_records(i64::MAX).unwrap().len(), 1);
 }
 
 #[test]

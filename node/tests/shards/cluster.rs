@@ -88,6 +88,10 @@ impl Cluster {
         Channel::from_shared(address).unwrap().connect_lazy()
     }
 
+    pub(crate) fn channels(&self) -> Vec<Channel> {
+        self.alive().into_iter().map(|index| self.channel(index)).collect()
+    }
+
     fn alive(&self) -> Vec<usize> {
         (0..self.nodes.len()).filter(|index| self.nodes[*index].is_some()).collect()
     }

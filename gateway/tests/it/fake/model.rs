@@ -20,6 +20,7 @@ pub(crate) struct State {
     pub(crate) intents: BTreeMap<IntentId, Intent>,
     /// Hash of an idempotency key: fingerprint, intent, seq.
     pub(crate) keys: HashMap<Bytes, (Bytes, IntentId, u32)>,
+    pub(crate) records: super::records::Records,
     pub(crate) mailboxes: HashMap<(String, String), Vec<MailboxEntry>>,
 }
 

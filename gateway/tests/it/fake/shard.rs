@@ -7,10 +7,11 @@ use axp_proto::ids::IntentId;
 use axp_proto::log::{EventType, IntentSummary, Status as IntentStatus, Submission};
 use axp_proto::node::shard_server::Shard;
 use axp_proto::node::{
-    Accepted, DeliverRequest, DeliverResponse, EventList, ExecuteRequest, ExecuteResponse,
-    IntentList, IntentRow, PublishRequest, PublishResponse, QueryRequest, QueryResponse,
-    RedeliverRequest, RedeliverResponse, Rejection, Scope, SubscribeRequest, SubscribeResponse,
-    execute_request, execute_response, query_request, query_response,
+    Accepted, CommitRecordsRequest, CommitRecordsResponse, DeliverRequest, DeliverResponse,
+    EventList, ExecuteRequest, ExecuteResponse, IntentList, IntentRow, PublishRequest,
+    PublishResponse, QueryRequest, QueryResponse, RedeliverRequest, RedeliverResponse, Rejection,
+    Scope, SubscribeRequest, SubscribeResponse, execute_request, execute_response, query_request,
+    query_response,
 };
 use axp_proto::shard_map::group_of;
 use bytes::Bytes;
@@ -88,6 +89,18 @@ impl Shard for FakeNode {
         _: Request<RedeliverRequest>,
     ) -> Result<Response<RedeliverResponse>, Status> {
         Err(Status::unimplemented("no gateway asks for it yet"))
+    }
+
+    async fn commit_records(
+        &self,
+        request: Request<CommitRecordsRequest>,
+    ) -> Result<Response<CommitRecordsResponse>, Status> {
+        self.before().await?;
+        if self.faults.hangs_commit() {
+            std::future::pending::<()>().await;
+        }
+        let outcome = FakeNode::commit_records(self, request.into_inner())?;
+        Ok(Response::new(CommitRecordsResponse { outcome: Some(outcome) }))
     }
 }
 
@@ -236,6 +249,12 @@ fn query(state: &State, request: &QueryRequest) -> Result<query_response::Outcom
             let rows = state.intents.iter().rev().filter(|(id, intent)| wanted(id, intent));
             let intents = rows.take(list.limit as usize).map(row).collect();
             query_response::Outcome::Intents(IntentList { intents })
+        }
+        query_request::Query::GetRecords(get) => {
+            query_response::Outcome::Records(state.records.get(get))
+        }
+        query_request::Query::ListRecords(list) => {
+            query_response::Outcome::Records(state.records.list(list))
         }
         query_request::Query::MailboxBacklog(_) => unreachable!("gateways subscribe instead"),
         query_request::Query::ListDeadLetters(_) | query_request::Query::GetPublished(_) => {
