@@ -29,6 +29,10 @@ const BATCH_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// First and last pause after a failed attempt; each is jittered down to its half.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// The shortest time between two batches for one target. The first effect after a pause goes at
+/// once; under load a batch carries what a few milliseconds bring, since a call and a step of the
+/// target cost far more than an effect in them (docs/benchmarks.md).
+const PACE: Duration = Duration::from_millis(4);
 /// How long tidying up waits for company, and how many effects do not wait.
 const LINGER: Duration = Duration::from_millis(50);
 const LINGER_EFFECTS_MAX: u64 = 128;
@@ -46,6 +50,17 @@ struct Target {
     failures: u32,
     /// Until when withdrawals, or the note, wait for company.
     linger_until: Option<Instant>,
+    /// Before this, no batch follows the last one.
+    paced_until: Option<Instant>,
+}
+
+impl Target {
+    /// When to look at the target again although nothing happened.
+    fn wake(&self) -> Option<Instant> {
+        let paced = self.paced_until.filter(|_| self.pending > 0);
+        // Who waits for both has nothing to do before the later one.
+        self.linger_until.max(paced)
+    }
 }
 
 /// Dispatches for as long as it is polled; leadership drops it.
@@ -71,7 +86,7 @@ pub async fn run(shard: Arc<Shard>, courier: Arc<dyn Courier>, proposer: Propose
         }
         report(&shard, &targets);
         let idle = targets.values().filter(|target| !target.busy);
-        let wake = idle.filter_map(|target| target.linger_until).min();
+        let wake = idle.filter_map(Target::wake).min();
         let lingering = async {
             match wake {
                 Some(wake) => tokio::time::sleep_until(wake).await,
@@ -102,10 +117,14 @@ fn next_batch(
     if target.pending == 0 {
         return Ok(None);
     }
+    if target.paced_until.is_some_and(|until| now < until) {
+        return Ok(None);
+    }
     let effects = shard.reader().effects(group, target.taken, BATCH_MAX, BATCH_BYTES_MAX)?;
     if !is_urgent(&effects) && waits(target, effects.len() as u64, now) {
         return Ok(None);
     }
+    target.paced_until = Some(now + PACE);
     Ok(Some(DeliverRequest {
         group: group.into(),
         source_group: shard.group().into(),

@@ -37,9 +37,14 @@ impl Links {
         self.pass(peer, call, Half::Answer).await;
     }
 
+    /// Whether this half of a call gets lost now; asked once for each.
+    pub(super) fn loses(&self, peer: u64, call: &'static str, half: Half) -> bool {
+        self.0.as_ref().is_some_and(|loss| loss.loses(peer, call, half))
+    }
+
     /// What vanished stays away when the link is whole again.
     async fn pass(&self, peer: u64, call: &'static str, half: Half) {
-        if self.0.as_ref().is_some_and(|loss| loss.loses(peer, call, half)) {
+        if self.loses(peer, call, half) {
             std::future::pending::<()>().await;
         }
     }

@@ -12,16 +12,22 @@ use std::time::Duration;
 use axp_proto::ids::GroupId;
 use axp_proto::raft::raft_client::RaftClient;
 use axp_raft_store::{SnapshotData, TypeConfig, Vote};
+use futures_util::Stream;
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RPCTypes};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
+use super::append_stream::Session;
+use super::link::Half;
 use super::peer::{Peer, Peers};
 use super::{BATCH_BYTES_MAX, snapshot, wire};
 use crate::config::RaftConfig;
@@ -90,6 +96,7 @@ pub(super) struct GroupNetwork {
 }
 
 type RpcError = RPCError<TypeConfig>;
+type AppendItem = Result<StreamAppendResult<TypeConfig>, RpcError>;
 
 impl GroupNetwork {
     fn peer(&self) -> Result<&Arc<Peer>, Unreachable<TypeConfig>> {
@@ -108,7 +115,35 @@ impl GroupNetwork {
         Ok(peer)
     }
 
-    fn wire_target(&self) -> axp_proto::raft::Target {
+    /// The peer that appends may be sent to now.
+    pub(super) fn peer_to_append(&self) -> Option<&Peer> {
+        self.peer.as_deref().filter(|peer| !peer.breaker().is_open())
+    }
+
+    pub(super) fn loses_answer(&self) -> bool {
+        let lost = |peer: &Arc<Peer>| peer.links.loses(self.target, "append", Half::Answer);
+        self.peer.as_ref().is_some_and(lost)
+    }
+
+    pub(super) fn unreachable(&self, why: &str) -> Unreachable<TypeConfig> {
+        Unreachable::from_string(format!("append by node {}: {why}", self.target))
+    }
+
+    /// That a request to append got no answer in time.
+    pub(super) fn append_timed_out(&self) -> RpcError {
+        RPCError::Timeout(Timeout {
+            action: RPCTypes::AppendEntries,
+            id: self.factory.peers.node_id(),
+            target: self.target,
+            timeout: self.append_timeout(),
+        })
+    }
+
+    pub(super) fn append_timeout(&self) -> Duration {
+        self.factory.append_timeout
+    }
+
+    pub(super) fn wire_target(&self) -> axp_proto::raft::Target {
         wire::target(self.factory.peers.cluster_id(), self.factory.group, self.target)
     }
 
@@ -152,7 +187,7 @@ impl GroupNetwork {
         }
     }
 
-    fn count_failure(&self, call: &'static str, reason: &'static str) {
+    pub(super) fn count_failure(&self, call: &'static str, reason: &'static str) {
         let peer = self.target.to_string();
         metrics::counter!(names::RAFT_CALLS_FAILED, "peer" => peer, "call" => call, "reason" => reason)
             .increment(1);
@@ -208,6 +243,37 @@ impl RaftNetworkV2<TypeConfig> for GroupNetwork {
             .call(call, deadline, |mut client| async move { client.append(message).await })
             .await?;
         wire::append_answer_from(answer, cut_after).map_err(|error| malformed(&error))
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        requests: S,
+        _option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, AppendItem>, RpcError>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let network = &*self;
+        Box::pin(async move {
+            let peer = network.reachable_peer("append")?;
+            let (outbound, messages) = mpsc::channel(1);
+            let mut client = peer.appends.clone();
+            let open = client.append_stream(ReceiverStream::new(messages));
+            let answers = match tokio::time::timeout(network.append_timeout(), open).await {
+                Ok(Ok(answers)) => answers.into_inner(),
+                Ok(Err(status)) => {
+                    network.count_failure("append", "refused");
+                    return Err(network.unreachable(&status.to_string()).into());
+                }
+                Err(_) => {
+                    network.count_failure("append", "deadline");
+                    return Err(network.append_timed_out());
+                }
+            };
+            let session = Session::new(network, requests, outbound, answers);
+            let results: BoxStream<'s, AppendItem> = Box::pin(session.results());
+            Ok(results)
+        })
     }
 
     async fn vote(

@@ -18,6 +18,7 @@ use axp_proto::raft::{
 };
 use axp_raft_store::wire::vote_to_proto;
 use axp_raft_store::{Raft, Store, TypeConfig};
+use futures_util::stream::BoxStream;
 use openraft::errors::{Fatal as RaftFatal, RaftError};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -30,6 +31,8 @@ use super::{
     CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, Peers, STREAM_WINDOW_BYTES, snapshot, wire,
 };
 use crate::shutdown::Fatal;
+
+mod append_answers;
 
 /// Installing a snapshot writes a whole group anew: one at a time leaves the disk to the others.
 const SNAPSHOTS_AT_ONCE: usize = 1;
@@ -182,6 +185,16 @@ impl RaftService for Service {
             .append_entries(wire::append_from(request).map_err(|error| malformed(&error))?)
             .await;
         Ok(Response::new(wire::append_answer(&self.answer(group, result)?)))
+    }
+
+    type AppendStreamStream = BoxStream<'static, Result<AppendResponse, Status>>;
+
+    async fn append_stream(
+        &self,
+        request: Request<Streaming<AppendRequest>>,
+    ) -> Result<Response<Self::AppendStreamStream>, Status> {
+        self.started()?;
+        Ok(Response::new(append_answers::answers(self.clone(), request.into_inner())))
     }
 
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {

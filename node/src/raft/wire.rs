@@ -9,8 +9,8 @@ use axp_raft_store::wire::{
 };
 use axp_raft_store::{LogId, TypeConfig, Vote};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, StreamAppendResult,
+    TransferLeaderError, TransferLeaderRequest, VoteRequest, VoteResponse,
 };
 use prost::Message as _;
 use raft::append_response::Outcome;
@@ -82,6 +82,15 @@ pub(super) fn append_answer(response: &AppendEntriesResponse<TypeConfig>) -> raf
         AppendEntriesResponse::HigherVote(vote) => Outcome::HigherVote(vote_to_proto(vote)),
     };
     raft::AppendResponse { outcome: Some(outcome) }
+}
+
+/// As [`append_answer`], for one result of a stream.
+pub(super) fn append_result(result: &StreamAppendResult<TypeConfig>) -> raft::AppendResponse {
+    append_answer(&match result {
+        Ok(matched) => AppendEntriesResponse::PartialSuccess(*matched),
+        Err(StreamAppendError::Conflict(_)) => AppendEntriesResponse::Conflict,
+        Err(StreamAppendError::HigherVote(vote)) => AppendEntriesResponse::HigherVote(*vote),
+    })
 }
 
 /// The answer to an append that carried the request's entries up to `cut_after`, or all of them.

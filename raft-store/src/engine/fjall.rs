@@ -9,6 +9,7 @@ use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::sync::Arc;
 
+use ::fjall::compaction::Leveled;
 use ::fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable as _,
     Snapshot,
@@ -24,6 +25,10 @@ const ENGINE: &str = "fjall";
 
 /// Journals grow to about 64 MB each; past this sum the oldest is made superfluous by a flush.
 const JOURNALS_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Flushed memtables are merged into the next level when there are so many: fewer, larger merges.
+/// Writers are slowed down from 20 on (fjall).
+const L0_TABLES: u8 = 8;
 
 pub(crate) struct Fjall {
     database: Database,
@@ -50,13 +55,16 @@ impl Fjall {
             .manual_journal_persist(true)
             .max_journaling_size(JOURNALS_BYTES_MAX)
             // One flushes, one compacts.
-            .worker_threads(2)
+            // With more than one, the first gives compactions away without looking: while the others
+            // are busy it puts the same one back into the queue, at the cost of a whole core.
+            .worker_threads(1)
             .open()
             .map_err(wrap("open the database"))?;
         let options = || {
             KeyspaceCreateOptions::default()
                 .manual_journal_persist(true)
                 .max_memtable_size(tuning.write_buffer_bytes)
+                .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(L0_TABLES)))
         };
         let data = database.keyspace("data", options).map_err(wrap("open the key space"))?;
         Ok(Self { database, data })
