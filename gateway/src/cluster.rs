@@ -2,6 +2,7 @@
 //! control data and the subscriptions. Everything here is learned again after a restart.
 
 mod cache;
+mod commands;
 mod commit;
 mod error;
 mod freshness;

@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod command;
+mod command_stream;
 pub mod control;
 pub mod courier;
 pub mod push;

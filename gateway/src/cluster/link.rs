@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
+use super::commands::Commands;
 use super::hub::Hub;
 use crate::clock;
 use crate::config::ClusterConfig;
@@ -30,6 +31,9 @@ pub(crate) struct Link {
     next: AtomicUsize,
     /// Long-lived streams have a connection of their own, so that they never hold up a command.
     streams: Channel,
+    /// And so do commands, which share a stream.
+    batches: Channel,
+    executing: tokio::sync::Mutex<Option<Arc<Commands>>>,
     hub: tokio::sync::Mutex<Option<Arc<Hub>>>,
     suspect_until_ms: AtomicI64,
 }
@@ -58,6 +62,8 @@ impl Link {
             commands: commands.collect(),
             next: AtomicUsize::new(0),
             streams: endpoint.connect_lazy(),
+            batches: endpoint.connect_lazy(),
+            executing: tokio::sync::Mutex::new(None),
             hub: tokio::sync::Mutex::new(None),
             suspect_until_ms: AtomicI64::new(0),
         })
@@ -86,6 +92,22 @@ impl Link {
 
     pub(super) fn control_stream(&self) -> ControlClient<Channel> {
         ControlClient::new(self.streams.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// The one stream of commands to this node, opened when needed.
+    pub(super) async fn commands(&self) -> Result<Arc<Commands>, Status> {
+        let mut slot = self.executing.lock().await;
+        if let Some(commands) = slot.as_ref()
+            && commands.is_open()
+        {
+            return Ok(Arc::clone(commands));
+        }
+        let client = ShardClient::new(self.batches.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let commands = Commands::connect(client).await?;
+        *slot = Some(Arc::clone(&commands));
+        Ok(commands)
     }
 
     /// The one subscription stream to this node, opened when needed.

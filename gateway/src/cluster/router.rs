@@ -116,8 +116,8 @@ impl Router {
     ) -> Result<Outcome<Result<Accepted, Rejection>>, Error> {
         let group = group_of(request.group);
         self.call(group, deadline, |link: Arc<Link>, patience| async move {
-            let request = timed(request.clone(), patience);
-            let answer = link.shard().execute(request).await?.into_inner();
+            let commands = link.commands().await?;
+            let answer = commands.execute(request.clone(), patience).await?;
             match answer.outcome {
                 Some(execute_response::Outcome::Accepted(accepted)) => {
                     Ok(Answer::Done(Ok(accepted)))

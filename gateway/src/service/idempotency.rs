@@ -1,8 +1,9 @@
 //! Idempotency keys: scope (identity, route, key), compared by the meaning of the body.
 
 use axp_proto::ids::{IntentId, Slot};
+use axp_proto::log::MailboxKey;
 use axp_proto::node::IdempotencyKey;
-use axp_proto::shard_map::idempotency_slot;
+use axp_proto::shard_map::{idempotency_slot, mailbox_slot};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
@@ -48,10 +49,11 @@ impl Claim {
 }
 
 impl Service {
-    /// The id of a new intent: with a key where a duplicate meets the original, else anywhere.
-    pub(super) fn new_intent_id(claim: Option<&Claim>) -> IntentId {
+    /// The id of a new intent: with a key where a duplicate meets the original, else where the
+    /// mailbox of its target is, so that its delivery crosses no shards (ADR 0011).
+    pub(super) fn new_intent_id(claim: Option<&Claim>, mailbox: &MailboxKey) -> IntentId {
         let random: u64 = rand::random();
-        let slot = claim.map_or_else(|| Slot::from_hash(rand::random()), |claim| claim.slot);
+        let slot = claim.map_or_else(|| mailbox_slot(mailbox), |claim| claim.slot);
         IntentId::new(u64::try_from(clock::now_ms()).unwrap_or_default(), slot, random)
     }
 }

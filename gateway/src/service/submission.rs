@@ -38,7 +38,7 @@ impl Service {
         let to_agent = call.caller.normalise(&draft.to_agent)?;
         let target = self.receiver(call, to_agent).await?;
         // Fixed before the first attempt: repeating it under this id is harmless.
-        let intent_id = Self::new_intent_id(claim.as_ref());
+        let intent_id = Self::new_intent_id(claim.as_ref(), &target.mailbox());
         let request = ExecuteRequest {
             group: group_of(intent_id.slot(), self.shard_groups(call).await?).into(),
             intent_id: intent_id.to_bytes(),

@@ -1,7 +1,7 @@
 //! Where an intent goes: whose mailbox an address is, and how its agent wants deliveries.
 
 use axp_proto::error_code::ErrorCode;
-use axp_proto::log::DeliveryMode;
+use axp_proto::log::{DeliveryMode, MailboxKey};
 
 use super::address::parts;
 use super::{Call, Service};
@@ -16,6 +16,13 @@ pub(super) struct Target {
     pub(super) workspace_id: String,
     /// Unspecified when no agent is registered under the address.
     pub(super) mode: DeliveryMode,
+}
+
+impl Target {
+    /// Where deliveries for the target lie.
+    pub(super) fn mailbox(&self) -> MailboxKey {
+        MailboxKey { workspace_id: self.workspace_id.clone(), address: self.address.clone() }
+    }
 }
 
 impl Service {

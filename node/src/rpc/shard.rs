@@ -9,9 +9,9 @@ use axp_proto::node::execute_response::Outcome as ExecuteOutcome;
 use axp_proto::node::shard_server::Shard as ShardService;
 use axp_proto::node::{
     Accepted, CommitRecordsRequest, CommitRecordsResponse, DeliverRequest, DeliverResponse,
-    Delivered, ExecuteRequest, ExecuteResponse, PublishRequest, PublishResponse, QueryRequest,
-    QueryResponse, RedeliverRequest, RedeliverResponse, SubscribeRequest, SubscribeResponse,
-    deliver_response,
+    Delivered, ExecuteAnswers, ExecuteBatch, ExecuteRequest, ExecuteResponse, PublishRequest,
+    PublishResponse, QueryRequest, QueryResponse, RedeliverRequest, RedeliverResponse,
+    SubscribeRequest, SubscribeResponse, deliver_response,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use super::command::translate;
-use super::{Context, push, query, records, rejection, subscribe, view};
+use super::{Context, command_stream, push, query, records, rejection, subscribe, view};
 use crate::intent::Rejection;
 use crate::shard::{ExecuteError, Reply, Shard};
 
@@ -37,22 +37,16 @@ impl ShardService for ShardRpc {
         &self,
         request: Request<ExecuteRequest>,
     ) -> Result<Response<ExecuteResponse>, Status> {
-        let request = request.into_inner();
-        let shard = self.context.shard(request.group)?;
-        let strip_payload = matches!(request.command, Some(WireCommand::Submit(_)));
-        let span = tracing::debug_span!(
-            "command",
-            intent.id = tracing::field::Empty,
-            shard.id = request.group,
-            traceparent = %request.traceparent,
-        );
-        let request = translate(request)?;
-        span.record("intent.id", tracing::field::display(request.intent_id));
-        let outcome = match shard.execute(request).instrument(span).await {
-            Ok(reply) => ExecuteOutcome::Accepted(accepted(&reply, strip_payload)),
-            Err(error) => self.refused(shard, error)?,
-        };
-        Ok(Response::new(ExecuteResponse { outcome: Some(outcome) }))
+        self.run(request.into_inner()).await.map(Response::new)
+    }
+
+    type ExecuteManyStream = ReceiverStream<Result<ExecuteAnswers, Status>>;
+
+    async fn execute_many(
+        &self,
+        request: Request<Streaming<ExecuteBatch>>,
+    ) -> Result<Response<Self::ExecuteManyStream>, Status> {
+        Ok(Response::new(command_stream::serve(self.clone(), request.into_inner())))
     }
 
     async fn query(
@@ -114,6 +108,28 @@ impl ShardService for ShardRpc {
 }
 
 impl ShardRpc {
+    /// Runs one command.
+    ///
+    /// # Errors
+    /// When there is no outcome, or none that is known.
+    pub(super) async fn run(&self, request: ExecuteRequest) -> Result<ExecuteResponse, Status> {
+        let shard = self.context.shard(request.group)?;
+        let strip_payload = matches!(request.command, Some(WireCommand::Submit(_)));
+        let span = tracing::debug_span!(
+            "command",
+            intent.id = tracing::field::Empty,
+            shard.id = request.group,
+            traceparent = %request.traceparent,
+        );
+        let request = translate(request)?;
+        span.record("intent.id", tracing::field::display(request.intent_id));
+        let outcome = match shard.execute(request).instrument(span).await {
+            Ok(reply) => ExecuteOutcome::Accepted(accepted(&reply, strip_payload)),
+            Err(error) => self.refused(shard, error)?,
+        };
+        Ok(ExecuteResponse { outcome: Some(outcome) })
+    }
+
     fn refused(&self, shard: &Shard, error: ExecuteError) -> Result<ExecuteOutcome, Status> {
         match error {
             ExecuteError::Rejected(refusal) => Ok(ExecuteOutcome::Rejection(rejection(&refusal))),

@@ -2,6 +2,8 @@
 
 /// Appends that one Raft entry carried.
 pub const ENTRY_APPENDS: &str = "axp_shard_entry_appends";
+/// Calls that one gateway has under way on its stream of commands.
+pub const COMMANDS_UNDER_WAY: &str = "axp_shard_stream_calls_under_way";
 /// Commands that were admitted and are under way, by shard.
 pub const COMMANDS_IN_FLIGHT: &str = "axp_shard_commands_in_flight";
 /// Commands that were refused since a bound was reached.

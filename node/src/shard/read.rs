@@ -24,6 +24,10 @@ pub use push::DueParcels;
 /// How many timers or keys one look takes.
 pub(super) const DUE_MAX: usize = 256;
 
+/// How many rows are read by their keys, one by one, before a scan is the cheaper way: a scan looks
+/// into every table that the engine has, a key is usually found in its memory.
+const KEYS_MAX: usize = 8;
+
 /// When a timer was due, whose it is, and which one.
 pub type DueTimer = (i64, IntentId, TimerKind);
 
@@ -63,6 +67,26 @@ impl ShardReader {
     /// # Errors
     /// See [`Self::intent`].
     pub fn events(&self, id: IntentId, since: u32, limit: usize) -> Result<Vec<Event>, Error> {
+        let state: Option<IntentState> = self.0.message(&keys::intent(id))?;
+        let mut last = state.map_or(0, |state| state.last_seq);
+        // Most readers miss the last append or two, and each chunk names the one before it.
+        let mut chunks = Vec::new();
+        while last > since {
+            if chunks.len() == KEYS_MAX {
+                return self.scan_events(id, since, limit);
+            }
+            let chunk: EventChunk = self
+                .0
+                .message(&keys::event_chunk(id, last))?
+                .ok_or_else(|| Error::Corrupt(format!("intent {id} has no event {last}")))?;
+            last = chunk.events.first().map_or(0, |event| event.seq.saturating_sub(1));
+            chunks.push(chunk);
+        }
+        let events = chunks.into_iter().rev().flat_map(|chunk| chunk.events);
+        Ok(events.filter(|event| event.seq > since).take(limit).collect())
+    }
+
+    fn scan_events(&self, id: IntentId, since: u32, limit: usize) -> Result<Vec<Event>, Error> {
         let mut events = Vec::new();
         let from = keys::event_chunk(id, since.saturating_add(1));
         self.scan(&keys::events(id), &from, |_, value| {
@@ -109,15 +133,29 @@ impl ShardReader {
         limit: usize,
     ) -> Result<Vec<MailboxEntry>, Error> {
         let mut entries = Vec::new();
-        let from = keys::mailbox_row(mailbox, since.saturating_add(1));
-        self.scan(&keys::mailbox(mailbox), &from, |key, value| {
-            let delivery: Delivery = decode(Bytes::copy_from_slice(value))?;
-            let cursor = keys::mailbox_row_cursor(key).unwrap_or_default();
+        let mut visit = |cursor: u32, value: Bytes| {
+            let delivery: Delivery = decode(value)?;
             if delivery.status() != Status::Unspecified {
                 entries.push(MailboxEntry { cursor, delivery: Some(delivery) });
             }
             Ok(entries.len() < limit)
-        })?;
+        };
+        let head = self.mailbox_head(mailbox)?;
+        if (head.saturating_sub(since) as usize) <= KEYS_MAX {
+            for cursor in since.saturating_add(1)..=head {
+                if let Some(value) = self.0.get(&keys::mailbox_row(mailbox, cursor))?
+                    && !visit(cursor, value)?
+                {
+                    break;
+                }
+            }
+        } else {
+            let from = keys::mailbox_row(mailbox, since.saturating_add(1));
+            self.scan(&keys::mailbox(mailbox), &from, |key, value| {
+                let cursor = keys::mailbox_row_cursor(key).unwrap_or_default();
+                visit(cursor, Bytes::copy_from_slice(value))
+            })?;
+        }
         Ok(entries)
     }
 
@@ -182,14 +220,15 @@ impl ShardReader {
         bytes_max: usize,
     ) -> Result<Vec<NumberedEffect>, Error> {
         let (mut effects, mut bytes) = (Vec::new(), 0);
-        let from = keys::outbox_row(target, after + 1);
-        self.scan(&keys::outbox(target), &from, |key, value| {
-            let effect: Effect = decode(Bytes::copy_from_slice(value))?;
-            let number = key.last_chunk::<8>().map_or(0, |number| u64::from_be_bytes(*number));
-            effects.push(NumberedEffect { number, effect: Some(effect) });
+        // Numbers are dense, and what is not taken yet is recent: each is found by its key.
+        for number in after + 1.. {
+            let Some(value) = self.0.get(&keys::outbox_row(target, number))? else { break };
             bytes += value.len();
-            Ok(effects.len() < count_max && bytes < bytes_max)
-        })?;
+            effects.push(NumberedEffect { number, effect: Some(decode::<Effect>(value)?) });
+            if effects.len() >= count_max || bytes >= bytes_max {
+                break;
+            }
+        }
         Ok(effects)
     }
 

@@ -7,15 +7,16 @@ use axp_proto::ids::IntentId;
 use axp_proto::log::{EventType, IntentSummary, Status as IntentStatus, Submission};
 use axp_proto::node::shard_server::Shard;
 use axp_proto::node::{
-    Accepted, CommitRecordsRequest, CommitRecordsResponse, DeliverRequest, DeliverResponse,
-    EventList, ExecuteRequest, ExecuteResponse, IntentList, IntentRow, PublishRequest,
-    PublishResponse, QueryRequest, QueryResponse, RedeliverRequest, RedeliverResponse, Rejection,
-    Scope, SubscribeRequest, SubscribeResponse, execute_request, execute_response, query_request,
-    query_response,
+    Accepted, CallFailed, CommitRecordsRequest, CommitRecordsResponse, DeliverRequest,
+    DeliverResponse, EventList, ExecuteAnswer, ExecuteAnswers, ExecuteBatch, ExecuteCall,
+    ExecuteRequest, ExecuteResponse, IntentList, IntentRow, PublishRequest, PublishResponse,
+    QueryRequest, QueryResponse, RedeliverRequest, RedeliverResponse, Rejection, Scope,
+    SubscribeRequest, SubscribeResponse, execute_answer, execute_request, execute_response,
+    query_request, query_response,
 };
 use axp_proto::shard_map::group_of;
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::model::{Intent, State};
@@ -27,23 +28,22 @@ impl Shard for FakeNode {
         &self,
         request: Request<ExecuteRequest>,
     ) -> Result<Response<ExecuteResponse>, Status> {
-        let traceparent = request.metadata().get("traceparent").map(|it| it.to_str().unwrap());
-        *self.faults.last_traceparent.lock().unwrap() = traceparent.unwrap_or_default().to_owned();
-        assert!(request.metadata().contains_key("grpc-timeout"), "deadlines travel");
-        self.faults.executed.fetch_add(1, Ordering::SeqCst);
-        self.before().await?;
-        let request = request.into_inner();
-        let outcome = match self.not_leader(request.group) {
-            Some(hint) => execute_response::Outcome::NotLeader(hint),
-            None => match self.shared.change(|state| execute(state, request)) {
-                Ok(accepted) => execute_response::Outcome::Accepted(accepted),
-                Err(rejection) => execute_response::Outcome::Rejection(rejection),
-            },
-        };
-        if take(&self.faults.lose_answers) {
-            return Err(Status::unavailable("the answer is lost"));
-        }
-        Ok(Response::new(ExecuteResponse { outcome: Some(outcome) }))
+        self.run(request.into_inner()).await.map(Response::new)
+    }
+
+    type ExecuteManyStream = Pin<Box<dyn Stream<Item = Result<ExecuteAnswers, Status>> + Send>>;
+
+    async fn execute_many(
+        &self,
+        request: Request<Streaming<ExecuteBatch>>,
+    ) -> Result<Response<Self::ExecuteManyStream>, Status> {
+        let node = self.clone();
+        let answers = request.into_inner().map(move |batch| {
+            let node = node.clone();
+            stream::iter(batch.map(|batch| batch.calls).unwrap_or_default())
+                .map(move |call| node.clone().answer(call))
+        });
+        Ok(Response::new(Box::pin(answers.flatten().buffer_unordered(64))))
     }
 
     async fn query(
@@ -101,6 +101,38 @@ impl Shard for FakeNode {
         }
         let outcome = FakeNode::commit_records(self, request.into_inner())?;
         Ok(Response::new(CommitRecordsResponse { outcome: Some(outcome) }))
+    }
+}
+
+impl FakeNode {
+    async fn answer(self, call: ExecuteCall) -> Result<ExecuteAnswers, Status> {
+        assert_ne!(call.patience_ms, 0, "deadlines travel");
+        let result = match self.run(call.request.unwrap()).await {
+            Ok(response) => execute_answer::Result::Response(response),
+            Err(status) => execute_answer::Result::Failed(CallFailed {
+                code: status.code().into(),
+                message: status.message().to_owned(),
+            }),
+        };
+        let answer = ExecuteAnswer { call_id: call.call_id, result: Some(result) };
+        Ok(ExecuteAnswers { answers: vec![answer] })
+    }
+
+    async fn run(&self, request: ExecuteRequest) -> Result<ExecuteResponse, Status> {
+        self.faults.last_traceparent.lock().unwrap().clone_from(&request.traceparent);
+        self.faults.executed.fetch_add(1, Ordering::SeqCst);
+        self.before().await?;
+        let outcome = match self.not_leader(request.group) {
+            Some(hint) => execute_response::Outcome::NotLeader(hint),
+            None => match self.shared.change(|state| execute(state, request)) {
+                Ok(accepted) => execute_response::Outcome::Accepted(accepted),
+                Err(rejection) => execute_response::Outcome::Rejection(rejection),
+            },
+        };
+        if take(&self.faults.lose_answers) {
+            return Err(Status::unavailable("the answer is lost"));
+        }
+        Ok(ExecuteResponse { outcome: Some(outcome) })
     }
 }
 

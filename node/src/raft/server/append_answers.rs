@@ -19,13 +19,15 @@ pub(super) fn answers(
     service: Service,
     mut requests: Streaming<AppendRequest>,
 ) -> BoxStream<'static, Result<AppendResponse, Status>> {
+    let stopping = service.stopping.clone().cancelled_owned();
     let answers = async move {
         match requests.message().await? {
             Some(first) => begin(service, first, requests),
             None => Ok(stream::empty().boxed()),
         }
     };
-    stream::once(answers).try_flatten().boxed()
+    // A peer keeps its stream open for as long as it leads: it would keep the store open, too.
+    stream::once(answers).try_flatten().take_until(stopping).boxed()
 }
 
 fn begin(
@@ -35,7 +37,8 @@ fn begin(
 ) -> Result<BoxStream<'static, Result<AppendResponse, Status>>, Status> {
     let (group, raft) = service.group(first.target.as_ref())?;
     let raft: Raft = raft.clone();
-    let requests = stream::once(ready(Ok(first))).chain(requests);
+    let stopping = service.stopping.clone().cancelled_owned();
+    let requests = stream::once(ready(Ok(first))).chain(requests).take_until(stopping);
     let checked = {
         let service = service.clone();
         requests.map(move |request| service.append_for(group, request?))
