@@ -221,7 +221,8 @@ impl ShardReader {
     ) -> Result<Vec<NumberedEffect>, Error> {
         let (mut effects, mut bytes) = (Vec::new(), 0);
         // Numbers are dense, and what is not taken yet is recent: each is found by its key.
-        for number in after + 1.. {
+        let (done, _) = self.outbox_range(target)?;
+        for number in after.max(done) + 1.. {
             let Some(value) = self.0.get(&keys::outbox_row(target, number))? else { break };
             bytes += value.len();
             effects.push(NumberedEffect { number, effect: Some(decode::<Effect>(value)?) });
