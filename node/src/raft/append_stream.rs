@@ -21,24 +21,48 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use axp_proto::raft::{AppendRequest, AppendResponse};
+use axp_proto::raft::AppendResponse;
 use axp_raft_store::{LogId, TypeConfig};
 use futures_util::{Stream, StreamExt as _, stream};
 use openraft::errors::{RPCError, Unreachable};
-use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
-use tokio::sync::mpsc;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
 use tokio::time::Instant;
-use tonic::{Status, Streaming};
 
-use super::link::Half;
-use super::network::GroupNetwork;
-use super::{BATCH_BYTES_MAX, wire};
+use super::wire;
+
+mod line;
+#[cfg(test)]
+mod tests;
+
+pub(super) use line::PeerLine;
 
 /// How long a request without entries waits for one with entries.
 const HOLD: Duration = Duration::from_millis(2);
 
-type Item = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
+type RpcError = RPCError<TypeConfig>;
+type Item = Result<StreamAppendResult<TypeConfig>, RpcError>;
 type Request = AppendEntriesRequest<TypeConfig>;
+
+/// The way to one peer.
+pub(super) trait Line: Send {
+    /// How long an answer may take.
+    fn patience(&self) -> Duration;
+
+    /// Sends a request; the last entry that went with it, if some had to be left out.
+    ///
+    /// # Errors
+    /// When nothing may be sent now.
+    fn send(&mut self, request: &Request) -> Result<Option<LogId>, RpcError>;
+
+    /// The next answer. Dropping the future loses none.
+    ///
+    /// # Errors
+    /// When none can come any more.
+    fn answer(&mut self) -> impl Future<Output = Result<AppendResponse, RpcError>> + Send;
+
+    /// What it means that an answer did not come in time.
+    fn timed_out(&self) -> RpcError;
+}
 
 /// What a request was about, until its answer comes.
 #[derive(Debug)]
@@ -53,11 +77,9 @@ struct Sent {
 }
 
 /// One stream of appends to one peer.
-pub(super) struct Session<'a, S> {
-    network: &'a GroupNetwork,
+pub(super) struct Session<L, S> {
+    line: L,
     requests: S,
-    outbound: mpsc::Sender<AppendRequest>,
-    answers: Streaming<AppendResponse>,
     held: Option<(Request, Instant)>,
     under_way: Option<Sent>,
     results: VecDeque<Item>,
@@ -66,21 +88,15 @@ pub(super) struct Session<'a, S> {
     failed: bool,
 }
 
-impl<'a, S> Session<'a, S>
+impl<L, S> Session<L, S>
 where
-    S: Stream<Item = Request> + Send + Unpin + 'a,
+    L: Line,
+    S: Stream<Item = Request> + Send + Unpin,
 {
-    pub(super) fn new(
-        network: &'a GroupNetwork,
-        requests: S,
-        outbound: mpsc::Sender<AppendRequest>,
-        answers: Streaming<AppendResponse>,
-    ) -> Self {
+    pub(super) fn new(line: L, requests: S) -> Self {
         Self {
-            network,
+            line,
             requests,
-            outbound,
-            answers,
             held: None,
             under_way: None,
             results: VecDeque::new(),
@@ -90,7 +106,7 @@ where
     }
 
     /// The results, one for each request that openraft gave, in order.
-    pub(super) fn results(self) -> impl Stream<Item = Item> + Send + 'a {
+    pub(super) fn results(self) -> impl Stream<Item = Item> + Send {
         stream::unfold(self, |mut session| async move { Some((session.next().await?, session)) })
     }
 
@@ -107,10 +123,10 @@ where
             let deadline = self.under_way.as_ref().map(|sent| sent.deadline);
             tokio::select! {
                 biased;
-                answer = self.answers.message() => self.answered(answer),
+                answer = self.line.answer() => self.answered(answer),
                 request = self.requests.next(), if taking => self.take(request),
                 () = sleep_until(held_until), if held_until.is_some() => self.flush(),
-                () = sleep_until(deadline), if deadline.is_some() => self.timed_out(),
+                () = sleep_until(deadline), if deadline.is_some() => self.fail(self.line.timed_out()),
             }
         }
     }
@@ -137,55 +153,38 @@ where
     }
 
     fn send(&mut self, request: &Request, absorbed: Option<Option<LogId>>) {
-        let Some(peer) = self.network.peer_to_append() else {
-            self.fail(self.network.unreachable("answers no pings"), "breaker");
-            return;
+        let cut_after = match self.line.send(request) {
+            Ok(cut_after) => cut_after,
+            Err(error) => return self.fail(error),
         };
-        let (message, cut_after) =
-            wire::append_request(self.network.wire_target(), request, BATCH_BYTES_MAX);
         let last = request.entries.last().map_or(request.prev_log_id, |entry| Some(entry.log_id));
         self.under_way = Some(Sent {
             absorbed,
             prev: request.prev_log_id,
             last,
             cut_after,
-            deadline: Instant::now() + self.network.append_timeout(),
+            deadline: Instant::now() + self.line.patience(),
         });
         // openraft's next request begins behind the whole of this one.
         self.exhausted |= cut_after.is_some();
-        // What gets lost on the way is noticed by the deadline.
-        let lost = peer.links.loses(peer.id(), "append", Half::Request);
-        // There is room for the one under way: an error is the end of the call, which `answers`
-        // reports with its reason.
-        if !lost {
-            self.outbound.try_send(message).ok();
-        }
     }
 
-    fn answered(&mut self, answer: Result<Option<AppendResponse>, Status>) {
+    fn answered(&mut self, answer: Result<AppendResponse, RpcError>) {
         let answer = match answer {
-            Ok(Some(answer)) => answer,
-            Ok(None) => return self.fail(self.network.unreachable("ended the stream"), "refused"),
-            Err(status) => {
-                return self.fail(self.network.unreachable(&status.to_string()), "refused");
-            }
+            Ok(answer) => answer,
+            Err(error) => return self.fail(error),
         };
-        if self.network.loses_answer() {
-            return;
-        }
         let Some(sent) = self.under_way.take() else {
-            return self.fail(self.network.unreachable("answered what nobody asked"), "malformed");
+            return self.fail(Unreachable::from_string("an answer to no request").into());
         };
         match wire::append_answer_from(answer, sent.cut_after) {
-            Ok(answer) => {
-                let result = answer.into_stream_result(sent.prev, sent.last);
-                self.deliver(sent, result);
-            }
-            Err(error) => self.fail(Unreachable::new(&error), "malformed"),
+            Ok(answer) => self.deliver(&sent, answer),
+            Err(error) => self.fail(Unreachable::new(&error).into()),
         }
     }
 
-    fn deliver(&mut self, sent: Sent, result: StreamAppendResult<TypeConfig>) {
+    fn deliver(&mut self, sent: &Sent, answer: AppendEntriesResponse<TypeConfig>) {
+        let result = answer.into_stream_result(sent.prev, sent.last);
         match &result {
             Ok(matched) => {
                 self.results.extend(sent.absorbed.map(|position| Ok(Ok(position))));
@@ -198,16 +197,9 @@ where
         self.results.push_back(Ok(result));
     }
 
-    fn timed_out(&mut self) {
-        self.network.count_failure("append", "deadline");
+    fn fail(&mut self, error: RpcError) {
         self.failed = true;
-        self.results.push_back(Err(self.network.append_timed_out()));
-    }
-
-    fn fail(&mut self, error: Unreachable<TypeConfig>, reason: &'static str) {
-        self.network.count_failure("append", reason);
-        self.failed = true;
-        self.results.push_back(Err(error.into()));
+        self.results.push_back(Err(error));
     }
 }
 

@@ -21,12 +21,10 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RPCTypes};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
-use super::append_stream::Session;
+use super::append_stream::{PeerLine, Session};
 use super::link::Half;
 use super::peer::{Peer, Peers};
 use super::{BATCH_BYTES_MAX, snapshot, wire};
@@ -106,7 +104,10 @@ impl GroupNetwork {
     }
 
     /// The peer, unless it answers no pings.
-    fn reachable_peer(&self, call: &'static str) -> Result<&Arc<Peer>, Unreachable<TypeConfig>> {
+    pub(super) fn reachable_peer(
+        &self,
+        call: &'static str,
+    ) -> Result<&Arc<Peer>, Unreachable<TypeConfig>> {
         let peer = self.peer()?;
         if peer.breaker().is_open() {
             self.count_failure(call, "breaker");
@@ -115,22 +116,27 @@ impl GroupNetwork {
         Ok(peer)
     }
 
-    /// The peer that appends may be sent to now.
-    pub(super) fn peer_to_append(&self) -> Option<&Peer> {
-        self.peer.as_deref().filter(|peer| !peer.breaker().is_open())
+    pub(super) fn loses_request(&self) -> bool {
+        self.loses_append(Half::Request)
     }
 
     pub(super) fn loses_answer(&self) -> bool {
-        let lost = |peer: &Arc<Peer>| peer.links.loses(self.target, "append", Half::Answer);
-        self.peer.as_ref().is_some_and(lost)
+        self.loses_append(Half::Answer)
     }
 
-    pub(super) fn unreachable(&self, why: &str) -> Unreachable<TypeConfig> {
-        Unreachable::from_string(format!("append by node {}: {why}", self.target))
+    fn loses_append(&self, half: Half) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.links.loses(self.target, "append", half))
+    }
+
+    /// That appends cannot go on, counted under a reason.
+    pub(super) fn append_failed(&self, reason: &'static str, why: &str) -> RpcError {
+        self.count_failure("append", reason);
+        Unreachable::from_string(format!("append by node {}: {why}", self.target)).into()
     }
 
     /// That a request to append got no answer in time.
     pub(super) fn append_timed_out(&self) -> RpcError {
+        self.count_failure("append", "deadline");
         RPCError::Timeout(Timeout {
             action: RPCTypes::AppendEntries,
             id: self.factory.peers.node_id(),
@@ -187,7 +193,7 @@ impl GroupNetwork {
         }
     }
 
-    pub(super) fn count_failure(&self, call: &'static str, reason: &'static str) {
+    fn count_failure(&self, call: &'static str, reason: &'static str) {
         let peer = self.target.to_string();
         metrics::counter!(names::RAFT_CALLS_FAILED, "peer" => peer, "call" => call, "reason" => reason)
             .increment(1);
@@ -255,23 +261,9 @@ impl RaftNetworkV2<TypeConfig> for GroupNetwork {
     {
         let network = &*self;
         Box::pin(async move {
-            let peer = network.reachable_peer("append")?;
-            let (outbound, messages) = mpsc::channel(1);
-            let mut client = peer.appends.clone();
-            let open = client.append_stream(ReceiverStream::new(messages));
-            let answers = match tokio::time::timeout(network.append_timeout(), open).await {
-                Ok(Ok(answers)) => answers.into_inner(),
-                Ok(Err(status)) => {
-                    network.count_failure("append", "refused");
-                    return Err(network.unreachable(&status.to_string()).into());
-                }
-                Err(_) => {
-                    network.count_failure("append", "deadline");
-                    return Err(network.append_timed_out());
-                }
-            };
-            let session = Session::new(network, requests, outbound, answers);
-            let results: BoxStream<'s, AppendItem> = Box::pin(session.results());
+            let line = PeerLine::open(network).await?;
+            let results: BoxStream<'s, AppendItem> =
+                Box::pin(Session::new(line, requests).results());
             Ok(results)
         })
     }
