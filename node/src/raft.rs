@@ -12,6 +12,7 @@
 //!
 //! Who is in the cluster is left to `cluster`; what entries mean, to the applier of each group.
 
+mod append_call;
 mod append_stream;
 pub mod breaker;
 pub mod groups;

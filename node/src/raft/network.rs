@@ -10,12 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axp_proto::ids::GroupId;
+use axp_proto::raft::append_response::Outcome;
 use axp_proto::raft::raft_client::RaftClient;
+use axp_proto::raft::{AppendRequest, AppendResponse};
 use axp_raft_store::{SnapshotData, TypeConfig, Vote};
 use futures_util::Stream;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
-use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::network::{
+    Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2, stream_append_sequential,
+};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
@@ -24,6 +28,7 @@ use openraft::{OptionalSend, RPCTypes};
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
+use super::append_call::AppendCall;
 use super::append_stream::{PeerLine, Session};
 use super::link::Half;
 use super::peer::{Peer, Peers};
@@ -56,7 +61,7 @@ impl NetworkFactory {
 
     fn client(&self, target: u64, lane: Lane) -> GroupNetwork {
         let peer = self.peers.get(target).cloned();
-        GroupNetwork { factory: self.clone(), target, peer, lane }
+        GroupNetwork { factory: self.clone(), target, peer, lane, heartbeats: None }
     }
 }
 
@@ -91,6 +96,8 @@ pub(super) struct GroupNetwork {
     /// `None`: Raft's membership names a node that the configuration does not.
     peer: Option<Arc<Peer>>,
     lane: Lane,
+    /// The call that heartbeats share.
+    heartbeats: Option<AppendCall>,
 }
 
 type RpcError = RPCError<TypeConfig>;
@@ -164,10 +171,7 @@ impl GroupNetwork {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let peer = self.peer()?;
-        let client = match call.lane {
-            Lane::Heartbeat => peer.control.clone(),
-            Lane::Append => peer.appends.clone(),
-        };
+        let client = peer.control.clone();
         let exchange = async {
             peer.links.request(self.target, call.name).await;
             let answer = send(client).await;
@@ -193,6 +197,38 @@ impl GroupNetwork {
         }
     }
 
+    /// One append over a stream that is kept from one heartbeat to the next.
+    async fn heartbeat(
+        &mut self,
+        message: AppendRequest,
+        deadline: Duration,
+    ) -> Result<AppendResponse, RpcError> {
+        // Taken out while an answer is open: one that nobody waited for must not be taken for the
+        // answer to the next heartbeat.
+        let kept = self.heartbeats.take();
+        let exchange = |client: RaftClient<Channel>| async move {
+            if let Some(mut call) = kept {
+                call.send(message.clone());
+                if let Ok(answer) = call.answer().await {
+                    return Ok(Response::new((call, answer)));
+                }
+                // The peer was started again, or this group there.
+            }
+            let mut call = AppendCall::open(client).await?;
+            call.send(message);
+            let answer = call.answer().await?;
+            Ok(Response::new((call, answer)))
+        };
+        let (call, answer) = self.call(Call::HEARTBEAT, deadline, exchange).await?;
+        // After a conflict or a higher vote the peer ends the stream.
+        let goes_on = matches!(
+            answer.outcome,
+            Some(Outcome::Success(_) | Outcome::PartialSuccess(_) | Outcome::PartialNone(_))
+        );
+        self.heartbeats = goes_on.then_some(call);
+        Ok(answer)
+    }
+
     fn count_failure(&self, call: &'static str, reason: &'static str) {
         let peer = self.target.to_string();
         metrics::counter!(names::RAFT_CALLS_FAILED, "peer" => peer, "call" => call, "reason" => reason)
@@ -200,27 +236,18 @@ impl GroupNetwork {
     }
 }
 
-/// What is called, by which connection.
+/// What is called by the connection for what is small and urgent.
 #[derive(Debug, Clone, Copy)]
 struct Call {
     name: &'static str,
     kind: RPCTypes,
-    lane: Lane,
 }
 
 impl Call {
-    const VOTE: Self = Self { name: "vote", kind: RPCTypes::Vote, lane: Lane::Heartbeat };
+    const VOTE: Self = Self { name: "vote", kind: RPCTypes::Vote };
     const PRE_VOTE: Self = Self { name: "pre-vote", ..Self::VOTE };
-    const TRANSFER: Self =
-        Self { name: "transfer-leader", kind: RPCTypes::TransferLeader, lane: Lane::Heartbeat };
-
-    fn append(lane: Lane) -> Self {
-        let name = match lane {
-            Lane::Heartbeat => "heartbeat",
-            Lane::Append => "append",
-        };
-        Self { name, kind: RPCTypes::AppendEntries, lane }
-    }
+    const TRANSFER: Self = Self { name: "transfer-leader", kind: RPCTypes::TransferLeader };
+    const HEARTBEAT: Self = Self { name: "heartbeat", kind: RPCTypes::AppendEntries };
 }
 
 /// An answer that makes no sense: the peer runs something else, so there is no hurry to retry.
@@ -236,29 +263,24 @@ impl RaftNetworkV2<TypeConfig> for GroupNetwork {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
-        let call = Call::append(self.lane);
-        self.reachable_peer(call.name)?;
-        let deadline = match self.lane {
-            Lane::Heartbeat => option.hard_ttl(),
-            Lane::Append => self.factory.append_timeout,
-        };
+        self.reachable_peer(Call::HEARTBEAT.name)?;
         let (message, cut_after) =
             wire::append_request(self.wire_target(), &request, BATCH_BYTES_MAX);
-        drop(request);
-        let answer = self
-            .call(call, deadline, |mut client| async move { client.append(message).await })
-            .await?;
+        let answer = self.heartbeat(message, option.hard_ttl()).await?;
         wire::append_answer_from(answer, cut_after).map_err(|error| malformed(&error))
     }
 
     fn stream_append<'s, S>(
         &'s mut self,
         requests: S,
-        _option: RPCOption,
+        option: RPCOption,
     ) -> BoxFuture<'s, Result<BoxStream<'s, AppendItem>, RpcError>>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
+        if self.lane == Lane::Heartbeat {
+            return stream_append_sequential(self, requests, option);
+        }
         let network = &*self;
         Box::pin(async move {
             let line = PeerLine::open(network).await?;

@@ -175,18 +175,6 @@ fn malformed(error: &wire::Error) -> Status {
 
 #[tonic::async_trait]
 impl RaftService for Service {
-    async fn append(
-        &self,
-        request: Request<AppendRequest>,
-    ) -> Result<Response<AppendResponse>, Status> {
-        let request = request.into_inner();
-        let (group, raft) = self.group(request.target.as_ref())?;
-        let result = raft
-            .append_entries(wire::append_from(request).map_err(|error| malformed(&error))?)
-            .await;
-        Ok(Response::new(wire::append_answer(&self.answer(group, result)?)))
-    }
-
     type AppendStreamStream = BoxStream<'static, Result<AppendResponse, Status>>;
 
     async fn append_stream(
