@@ -6,27 +6,64 @@
 //! POST /v1/webhooks/events ─────────────────────^                   settle: delivered, again, dead
 //! ```
 
+mod attempt;
+pub mod directory;
+pub mod dispatcher;
 pub mod guard;
+pub mod letter;
+pub mod metrics;
 pub mod publisher;
+mod queue;
+pub mod retry;
+pub mod room;
+pub mod sender;
 pub mod subscribers;
+pub mod tls;
 
 use std::sync::Arc;
 
 use axp_proto::ids::GroupId;
 
+pub use directory::Directory;
 pub use publisher::Publisher;
+pub use room::Room;
+pub use sender::{HttpSender, Sender};
 pub use subscribers::Subscribers;
 
+use self::guard::{Guard, Network};
+use self::tls::TlsError;
 use crate::config::PushConfig;
+use crate::control::Control;
 
 /// What all shards of a node share for pushing.
 #[derive(Debug)]
 pub struct Push {
     pub config: PushConfig,
     pub subscribers: Arc<Subscribers>,
+    pub directory: Directory,
+    pub room: Arc<Room>,
+    pub sender: Arc<dyn Sender>,
 }
 
 impl Push {
+    /// # Errors
+    /// When `push.ca-file` cannot be used.
+    pub fn new(config: &PushConfig, control: Arc<Control>) -> Result<Arc<Self>, TlsError> {
+        let guard = Guard {
+            allow_private: config.allow_private_targets,
+            allowed: config.allowed_networks.iter().filter_map(|it| Network::parse(it)).collect(),
+        };
+        let tls = tls::client_config(&config.ca_file)?;
+        let sender = HttpSender::new(guard, tls, config.connections_per_host as usize);
+        Ok(Arc::new(Self {
+            config: config.clone(),
+            subscribers: Arc::default(),
+            directory: Directory::new(control),
+            room: Room::new(config),
+            sender: Arc::new(sender),
+        }))
+    }
+
     /// What names the receivers of a shard's appends.
     #[must_use]
     pub fn publisher(&self, group: GroupId, shard_groups: u16) -> Publisher {

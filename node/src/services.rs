@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::cluster::Members;
 use crate::config::Config;
 use crate::control::{Control, ControlApplier};
-use crate::push::{Push, Subscribers};
+use crate::push::Push;
 use crate::raft::Groups;
 use crate::raft::groups::Appliers;
 use crate::rpc::Context;
@@ -95,10 +95,10 @@ pub fn start(parts: &Parts<'_>, listener: TcpListener) {
         control.reader.clone(),
         Arc::clone(&parts.appliers.control),
     );
-    let push = Arc::new(Push {
-        config: parts.config.push.clone(),
-        subscribers: Arc::new(Subscribers::default()),
-    });
+    let push = match Push::new(&parts.config.push, Arc::clone(&control)) {
+        Ok(push) => push,
+        Err(error) => return tasks.fatal().report(error.to_string()),
+    };
     let subscribers = Arc::clone(&push.subscribers);
     tasks.spawn("subscribers", subscribers.follow(Arc::clone(&control)));
     let shards = shards(parts);

@@ -179,17 +179,15 @@ impl Activation {
 
     /// The effects that were decided, and what follows for pushes and subscribers.
     fn effects(&self, decision: &Decision, now_ms: i64) -> Vec<Effect> {
-        let publisher = &self.args.publisher;
+        let (publisher, id) = (&self.args.publisher, self.args.id);
         let mut effects = decision.effects.clone();
-        publisher.address(&mut effects, now_ms);
         let submission = match (&decision.submission, &self.view) {
             (Some(submission), _) => Some(submission),
             (None, View::Present(intent)) => Some(&intent.submission),
             (None, View::Absent | View::Unknown) => None,
         };
         if let Some(submission) = submission {
-            let events = &decision.events;
-            effects.extend(publisher.wishes(self.args.id, submission, events, now_ms));
+            publisher.complete(&mut effects, id, submission, &decision.events, now_ms);
         }
         effects
     }

@@ -15,7 +15,7 @@ use super::leadership::Leadership;
 use super::mailboxes::{Mailboxes, MailboxesArgs};
 use super::registry::Registry;
 use crate::outbox::{Courier, dispatcher};
-use crate::push::Push;
+use crate::push::{self, Push};
 use crate::shard::handle::Shard;
 use crate::shard::proposer::Proposer;
 use crate::timer;
@@ -72,6 +72,8 @@ impl Supervisor {
         run_loop("proposer", propose, &stop, &supervisor);
         run_loop("outbox", dispatch, &stop, &supervisor);
         run_loop("timers", timer::run(Arc::clone(&shard), proposer.clone()), &stop, &supervisor);
+        let pushes = push::dispatcher::run(Arc::clone(&shard), proposer.clone(), push);
+        run_loop("push", pushes, &stop, &supervisor);
         let main = vec![mailboxes.get_cell()];
         supervisor.send_message(SupervisorMessage::Watch(Arc::clone(&registry), main)).ok();
         supervisor.send_interval(SWEEP_EVERY, || SupervisorMessage::Sweep);

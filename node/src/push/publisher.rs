@@ -9,7 +9,7 @@ use axp_proto::ids::{GroupId, IntentId, Slot};
 use axp_proto::json::ObjectWriter;
 use axp_proto::log::effect::Kind;
 use axp_proto::log::{
-    DeliveryMode, Effect, Event, PublishEvent, QueuePush, Submission, WithdrawPush,
+    DeliveryMode, Effect, Event, EventType, PublishEvent, QueuePush, Submission, WithdrawPush,
 };
 use axp_proto::shard_map::slots_of;
 use bytes::Bytes;
@@ -64,10 +64,25 @@ impl Publisher {
         IntentId::new(now_ms.unsigned_abs(), self.slot, rand::random())
     }
 
-    /// What follows from new events of an intent: a push to its agent or the end of one, and events
-    /// for the subscriptions of the sender's workspace.
-    #[must_use]
-    pub fn wishes(
+    /// Makes the effects of an intent's append ready, and adds what follows from its events: a push
+    /// to its agent or the end of one, and events for the subscriptions of the sender's workspace.
+    pub fn complete(
+        &self,
+        effects: &mut Vec<Effect>,
+        id: IntentId,
+        submission: &Submission,
+        events: &[Event],
+        now_ms: i64,
+    ) {
+        self.address(effects, now_ms);
+        if events.iter().any(|event| event.r#type() == EventType::DeliveryFailed) {
+            // The parcel that was given up stays, as a dead letter.
+            effects.retain(|effect| !matches!(effect.kind, Some(Kind::WithdrawPush(_))));
+        }
+        effects.extend(self.wishes(id, submission, events, now_ms));
+    }
+
+    fn wishes(
         &self,
         id: IntentId,
         submission: &Submission,
@@ -91,6 +106,7 @@ impl Publisher {
                     at_ms: now_ms,
                     forget_at_ms: now_ms + self.keep_ms,
                     subscription_ids,
+                    ..PublishEvent::default()
                 }));
             }
         }
@@ -104,7 +120,10 @@ fn push(id: IntentId, submission: &Submission, events: &[Event], now_ms: i64) ->
         return None;
     }
     let intent_id = id.to_bytes();
-    if events.iter().any(|event| event.status().is_terminal()) {
+    if let Some(last) = events.iter().find(|event| event.status().is_terminal()) {
+        if last.r#type() == EventType::DeliveryFailed {
+            return None;
+        }
         return Some(Kind::WithdrawPush(WithdrawPush { intent_id }));
     }
     (events.first()?.seq == 1).then(|| {
@@ -138,7 +157,7 @@ fn payload(id: IntentId, submission: &Submission, event: &Event) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use axp_proto::log::{EventType, Status};
+    use axp_proto::log::Status;
     use axp_proto::node::{Row, WebhookSubscription};
     use prost::Message;
 
@@ -170,13 +189,16 @@ mod tests {
         }
     }
 
+    fn id() -> IntentId {
+        IntentId::new(1, Slot::from_hash(1024), 7)
+    }
+
     fn event(seq: u32, kind: EventType, status: Status) -> Event {
         Event { seq, r#type: kind.into(), status: status.into(), ..Event::default() }
     }
 
     fn kinds(publisher: &Publisher, mode: DeliveryMode, events: &[Event]) -> Vec<Kind> {
-        let id = IntentId::new(1, Slot::from_hash(1024), 7);
-        let wishes = publisher.wishes(id, &submission(mode), events, NOW);
+        let wishes = publisher.wishes(id(), &submission(mode), events, NOW);
         wishes.into_iter().filter_map(|effect| effect.kind).collect()
     }
 
@@ -199,6 +221,11 @@ mod tests {
         let last = [event(4, EventType::Completed, Status::Completed)];
         let ended = kinds(&publisher, DeliveryMode::Http, &last);
         assert!(matches!(ended[..], [Kind::WithdrawPush(_)]), "{ended:?}");
+        let failed = [event(4, EventType::DeliveryFailed, Status::Failed)];
+        let mut effects = ended.into_iter().map(|kind| Effect { kind: Some(kind) }).collect();
+        let submission = submission(DeliveryMode::Http);
+        publisher.complete(&mut effects, id(), &submission, &failed, NOW);
+        assert_eq!(effects, [], "a dead letter is not withdrawn");
         for events in [&first[..], &middle, &last] {
             assert_eq!(kinds(&publisher, DeliveryMode::Stream, events), []);
         }

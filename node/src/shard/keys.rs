@@ -191,6 +191,11 @@ pub fn published(event_id: &[u8]) -> Vec<u8> {
     tagged(b'u', &[b"e", event_id])
 }
 
+/// The event of a key that `published` made.
+pub fn published_id(key: &[u8]) -> Option<&[u8]> {
+    key.strip_prefix(b"ue")
+}
+
 /// Parcels of a workspace that were given up, newest first -> key of the parcel.
 pub fn dead_parcels(workspace_id: &str) -> Vec<u8> {
     tagged(b'u', &[b"d", workspace_id.as_bytes(), &[0]])

@@ -6,10 +6,16 @@ use axp_node::config::{Config, PeerConfig};
 use axp_node::node::Listeners;
 use axp_node::{Node, NodeHandle};
 use axp_proto::ids::IntentId;
+use axp_proto::log::{PublishEvent, RowChange};
 use axp_proto::node::admin_client::AdminClient;
+use axp_proto::node::control_client::ControlClient;
 use axp_proto::node::execute_response::Outcome;
 use axp_proto::node::shard_client::ShardClient;
-use axp_proto::node::{ExecuteRequest, ExecuteResponse, QueryRequest, StatusRequest};
+use axp_proto::node::{
+    CommitRequest, ExecuteRequest, ExecuteResponse, PublishRequest, Published, QueryRequest,
+    RedeliverRequest, StatusRequest, commit_response, publish_response, redeliver_request,
+    redeliver_response,
+};
 use axp_proto::node::{query_request::Query, query_response};
 use axp_proto::shard_map::group_of;
 use tonic::transport::Channel;
@@ -27,6 +33,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Founds a cluster of `count` nodes and waits until all are ready.
     pub(crate) async fn start(count: usize) -> Self {
+        Self::with(count, |_| {}).await
+    }
+
+    /// As `start`, with other settings than the default ones.
+    pub(crate) async fn with(count: usize, configure: impl Fn(&mut Config)) -> Self {
         let mut cluster = Self { dirs: Vec::new(), configs: Vec::new(), nodes: Vec::new() };
         let mut listeners = Vec::new();
         let mut peers = Vec::new();
@@ -41,6 +52,7 @@ impl Cluster {
             config.cluster.bootstrap_expect = count as u32;
             config.cluster.shard_groups = SHARD_GROUPS;
             config.raft.rebalance_interval_ms = 0;
+            configure(&mut config);
             let bound = Listeners::bind(&config.node).await.unwrap();
             config.node.api_listen = bound.api.local_addr().unwrap().to_string();
             config.node.raft_listen = bound.raft.local_addr().unwrap().to_string();
@@ -130,6 +142,77 @@ impl Cluster {
                 }
             }
             assert!(Instant::now() < deadline, "no leader for {id}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Writes control rows as a gateway would, whatever is there.
+    pub(crate) async fn put_rows(&self, rows: Vec<(String, Vec<u8>)>) {
+        let deadline = Instant::now() + PATIENCE;
+        let change = |(key, value): (String, Vec<u8>)| RowChange {
+            key,
+            expected_revision: 0,
+            value: value.into(),
+            deleted: false,
+        };
+        let request = CommitRequest { changes: rows.into_iter().map(change).collect() };
+        loop {
+            for index in self.alive() {
+                let mut control = ControlClient::new(self.channel(index));
+                if let Ok(answer) = control.commit(request.clone()).await
+                    // In conflict with an attempt of our own whose answer was lost.
+                    && let Some(
+                        commit_response::Outcome::Committed(_)
+                        | commit_response::Outcome::Conflict(_),
+                    ) = answer.into_inner().outcome
+                {
+                    return;
+                }
+            }
+            assert!(Instant::now() < deadline, "the rows are not committed");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asks for a push again as a gateway would.
+    pub(crate) async fn redeliver(
+        &self,
+        group: u32,
+        subject: redeliver_request::Subject,
+    ) -> redeliver_response::Outcome {
+        let scope = Some(crate::scope());
+        let request = RedeliverRequest { group, scope, subject: Some(subject) };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for index in self.alive() {
+                let mut shard = ShardClient::new(self.channel(index));
+                if let Ok(answer) = shard.redeliver(request.clone()).await
+                    && let Some(outcome) = answer.into_inner().outcome
+                    && !matches!(outcome, redeliver_response::Outcome::NotLeader(_))
+                {
+                    return outcome;
+                }
+            }
+            assert!(Instant::now() < deadline, "no leader of group {group}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Publishes an event as a gateway would.
+    pub(crate) async fn publish(&self, group: u32, event: PublishEvent) -> Published {
+        let request = PublishRequest { group, event: Some(event) };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for index in self.alive() {
+                let mut shard = ShardClient::new(self.channel(index));
+                if let Ok(answer) = shard.publish(request.clone()).await
+                    && let Some(publish_response::Outcome::Published(published)) =
+                        answer.into_inner().outcome
+                {
+                    return published;
+                }
+            }
+            assert!(Instant::now() < deadline, "no leader of group {group}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test")]
 
 mod cluster;
+mod push;
+mod receiver;
 mod records;
 
 use std::time::{Duration, Instant};
