@@ -23,6 +23,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 # program, and the root file system may be read-only.
 FROM ${BASE_IMAGE}
 COPY --from=build /out/ /usr/local/bin/
+# Whom nodes trust when they push to https callbacks; the slim base has none.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build --chown=65532:65532 /rootfs/var/lib/axp /var/lib/axp
 USER 65532:65532
 VOLUME /var/lib/axp

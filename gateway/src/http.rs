@@ -8,9 +8,11 @@ mod intents;
 mod middleware;
 mod openapi;
 mod params;
+mod pushes;
 mod request;
 mod service_accounts;
 mod streams;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -30,12 +32,25 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/intents/{intent_id}/events/stream", get(streams::intent))
         .route("/v1/intents/{intent_id}/resolve", post(intents::resolve))
         .route("/v1/intents/{intent_id}/resume", post(intents::resume))
+        .route("/v1/intents/{intent_id}/redeliver", post(pushes::redeliver))
+        .route("/v1/push/dead-letters", get(pushes::dead_letters))
+        .route("/v1/webhooks/subscriptions", post(webhooks::subscribe).get(webhooks::list))
+        .route("/v1/webhooks/subscriptions/{subscription_id}", delete(webhooks::unsubscribe))
+        .route("/v1/webhooks/events", post(webhooks::publish))
+        .route("/v1/webhooks/events/{event_id}", get(webhooks::event))
+        .route("/v1/webhooks/events/{event_id}/replay", post(webhooks::replay))
         .route("/v1/agents", get(agents::list))
         .route("/v1/agents/{*rest}", get(agents::by_path))
         .route("/v1/service-accounts", post(service_accounts::create).get(service_accounts::list))
         .route(
             "/v1/service-accounts/{account_id}",
-            get(service_accounts::get).merge(delete(service_accounts::delete)),
+            get(service_accounts::get)
+                .patch(service_accounts::update)
+                .merge(delete(service_accounts::delete)),
+        )
+        .route(
+            "/v1/service-accounts/{account_id}/signing-secret/rotate",
+            post(service_accounts::rotate_secret),
         )
         .route("/v1/service-accounts/{account_id}/keys", post(service_accounts::create_key))
         .route(

@@ -4,6 +4,7 @@
 mod account;
 mod event;
 mod intent;
+mod push;
 mod raw;
 
 use serde::Serialize;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 pub(crate) use self::account::*;
 pub(crate) use self::event::*;
 pub(crate) use self::intent::*;
+pub(crate) use self::push::*;
 pub(crate) use self::raw::RawJson;
 
 /// A refusal, in the three dialects that official clients read at once.

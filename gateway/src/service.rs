@@ -9,24 +9,31 @@ mod credential;
 mod idempotency;
 mod intents;
 mod owner;
+mod pushes;
 mod resolve;
 mod resume;
+mod signing;
 mod submission;
 mod target;
+mod webhooks;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::accounts::{AccountPlan, Revoked, new_key, plan_account, put, put_id};
+pub(crate) use self::accounts::{
+    AccountPlan, CreatedAccount, Revoked, new_key, plan_account, put, put_id,
+};
 pub(crate) use self::address::{AgentPath, normalise, slug};
 pub(crate) use self::agents::{AgentEntry, Listening};
 pub(crate) use self::answers::{Stored, sweep};
 pub(crate) use self::caller::{Caller, Credentials};
-pub(crate) use self::credential::{hash_hex, new_id, new_token};
+pub(crate) use self::credential::{hash_hex, hint, new_id, new_token};
 pub(crate) use self::intents::ListFilter;
 pub(crate) use self::resolve::Resolved;
+pub(crate) use self::signing::Rotated;
 pub(crate) use self::submission::Submitted;
+pub(crate) use self::webhooks::counters;
 use crate::clock::Deadline;
 use crate::cluster::Cluster;
 use crate::config::Config;

@@ -11,8 +11,9 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use axp_proto::ids::{GroupId, SLOTS};
 use axp_proto::node::{
-    Accepted, CommitRequest, ExecuteRequest, NotLeader, QueryRequest, Rejection, RevisionRequest,
-    commit_response, execute_response, query_response, revision_response,
+    Accepted, CommitRequest, ExecuteRequest, NotLeader, ParcelList, PublishRequest, Published,
+    QueryRequest, RedeliverRequest, Rejection, RevisionRequest, commit_response, execute_response,
+    publish_response, query_response, redeliver_response, revision_response,
 };
 use tonic::{Code, Request, Status};
 
@@ -154,6 +155,51 @@ impl Router {
             })
             .await?;
         Ok(outcome.value)
+    }
+
+    /// Stores an event for subscribers.
+    ///
+    /// # Errors
+    /// When no leader answered in time. A rejection is an answer.
+    pub(crate) async fn publish(
+        &self,
+        request: &PublishRequest,
+        deadline: Deadline,
+    ) -> Result<Result<Published, Rejection>, Error> {
+        let group = group_of(request.group);
+        let outcome = self.call(group, deadline, |link: Arc<Link>, patience| async move {
+            let answer = link.shard().publish(timed(request.clone(), patience)).await?.into_inner();
+            match answer.outcome {
+                Some(publish_response::Outcome::Published(it)) => Ok(Answer::Done(Ok(it))),
+                Some(publish_response::Outcome::Rejection(it)) => Ok(Answer::Done(Err(it))),
+                Some(publish_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
+                None => Err(no_outcome()),
+            }
+        });
+        Ok(outcome.await?.value)
+    }
+
+    /// Queues a push again.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub(crate) async fn redeliver(
+        &self,
+        request: &RedeliverRequest,
+        deadline: Deadline,
+    ) -> Result<Result<ParcelList, Rejection>, Error> {
+        let group = group_of(request.group);
+        let outcome = self.call(group, deadline, |link: Arc<Link>, patience| async move {
+            let answer =
+                link.shard().redeliver(timed(request.clone(), patience)).await?.into_inner();
+            match answer.outcome {
+                Some(redeliver_response::Outcome::Queued(it)) => Ok(Answer::Done(Ok(it))),
+                Some(redeliver_response::Outcome::Rejection(it)) => Ok(Answer::Done(Err(it))),
+                Some(redeliver_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
+                None => Err(no_outcome()),
+            }
+        });
+        Ok(outcome.await?.value)
     }
 
     /// Commits a compare-and-set over control rows.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axp_proto::control;
 use axp_proto::ids::GroupId;
 use axp_proto::node::{
-    Agent, ApiKey, Organization, Row, ServiceAccount, ShardMap, StoredAnswer, Workspace,
+    Agent, ApiKey, Organization, Row, ServiceAccount, ShardMap, SigningSecret, StoredAnswer,
+    WebhookSubscription, Workspace,
 };
 use bytes::Bytes;
 use prost::{DecodeError, Message};
@@ -41,10 +42,16 @@ pub(crate) struct Tables {
     pub(crate) key_hashes: Table<String>,
     pub(crate) agents: Table<Agent>,
     pub(crate) answers: Table<StoredAnswer>,
+    /// Service account id to what its pushes are signed with.
+    pub(crate) signing_secrets: Table<SigningSecret>,
+    pub(crate) webhooks: Table<WebhookSubscription>,
+    /// `<workspace id>/<hash of owner and callback>` to subscription id.
+    pub(crate) webhook_callbacks: Table<String>,
     /// Absent until a node has published it.
     pub(crate) topology: Option<Arc<Topology>>,
     accounts_of_workspace: Index,
     keys_of_account: Index,
+    webhooks_of_workspace: Index,
 }
 
 /// Which groups there are and where their replicas live.
@@ -86,6 +93,15 @@ impl Tables {
             put(&mut self.key_hashes, hash, row, text)?;
         } else if let Some(address) = key.strip_prefix(control::AGENT) {
             put(&mut self.agents, address, row, decode)?;
+        } else if let Some(id) = key.strip_prefix(control::SIGNING_SECRET) {
+            put(&mut self.signing_secrets, id, row, decode)?;
+        } else if let Some(id) = key.strip_prefix(control::WEBHOOK) {
+            let (old, new) = put(&mut self.webhooks, id, row, decode::<WebhookSubscription>)?;
+            let owner = |row: &Arc<Versioned<WebhookSubscription>>| row.value.workspace_id.clone();
+            let (old, new) = (old.as_ref().map(owner), new.as_ref().map(owner));
+            reindex(&mut self.webhooks_of_workspace, id, old, new);
+        } else if let Some(callback) = key.strip_prefix(control::WEBHOOK_CALLBACK) {
+            put(&mut self.webhook_callbacks, callback, row, text)?;
         } else if let Some(hash) = key.strip_prefix(control::STORED_ANSWER) {
             put(&mut self.answers, hash, row, decode)?;
         } else if key == control::SHARD_MAP {
@@ -102,6 +118,10 @@ impl Tables {
 
     pub(crate) fn keys_of(&self, account: &str) -> Vec<Arc<Versioned<ApiKey>>> {
         resolve(&self.keys_of_account, account, &self.keys)
+    }
+
+    pub(crate) fn webhooks_of(&self, workspace: &str) -> Vec<Arc<Versioned<WebhookSubscription>>> {
+        resolve(&self.webhooks_of_workspace, workspace, &self.webhooks)
     }
 
     pub(crate) fn key_by_hash(&self, hash_hex: &str) -> Option<&Arc<Versioned<ApiKey>>> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{agents, capabilities, health, intents, service_accounts, streams};
+use super::{agents, capabilities, health, intents, pushes, service_accounts, streams, webhooks};
 use crate::model::RawJson;
 
 #[derive(OpenApi)]
@@ -39,6 +39,16 @@ use crate::model::RawJson;
         service_accounts::delete,
         service_accounts::create_key,
         service_accounts::revoke_key,
+        service_accounts::update,
+        service_accounts::rotate_secret,
+        pushes::redeliver,
+        pushes::dead_letters,
+        webhooks::subscribe,
+        webhooks::list,
+        webhooks::unsubscribe,
+        webhooks::publish,
+        webhooks::event,
+        webhooks::replay,
     ),
     modifiers(&Keys)
 )]
@@ -140,6 +150,45 @@ pub(super) struct CreateKey {
     expires_at: Option<String>,
 }
 
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/accounts/update.rs reads")]
+pub(super) struct UpdateServiceAccount {
+    description: Option<String>,
+    display_name: Option<String>,
+    /// `stream`, `poll`, `http`, `inbox` or `internal`
+    delivery_mode: Option<String>,
+    callback_url: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/signing.rs reads")]
+pub(super) struct RotateSecret {
+    /// How long the old secret stays valid; default one day, at most 30.
+    overlap_seconds: Option<u32>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/webhooks.rs reads")]
+pub(super) struct Subscribe {
+    callback_url: String,
+    /// Published names, lifecycle events such as `intent.completed`, or `intent.*`.
+    event_types: Vec<String>,
+    /// 16 to 128 characters; made when missing.
+    secret: Option<String>,
+    active: Option<bool>,
+    description: Option<String>,
+    /// How long a secret that is replaced stays valid; default one day, at most 30.
+    overlap_seconds: Option<u32>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/webhooks/events.rs reads")]
+pub(super) struct PublishEvent {
+    event_type: String,
+    source: String,
+    payload: RawJson,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,7 +205,7 @@ mod tests {
                 assert_eq!(operation["security"].is_null(), path == "/health", "{method} {path}");
             }
         }
-        assert_eq!(operations, 18);
+        assert_eq!(operations, 28);
         assert!(document["components"]["schemas"]["IntentBody"].is_object());
     }
 }

@@ -37,6 +37,15 @@ impl Params {
         Ok(self.number("limit")?.unwrap_or(default).clamp(1, most))
     }
 
+    /// A parameter that is `true`, `false` or absent.
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None | Some("false" | "0") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(_) => Err(invalid(name, "must be true or false")),
+        }
+    }
+
     /// `wait_seconds`, 1 to 60.
     pub(super) fn wait_seconds(&self) -> Result<Option<u32>, ApiError> {
         Ok(self.number("wait_seconds")?.map(|seconds| seconds.clamp(1, 60)))

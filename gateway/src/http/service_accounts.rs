@@ -12,9 +12,9 @@ use super::request::{Body, Path};
 use crate::error::ApiError;
 use crate::model::{
     AccountAnswer, AccountDeletedAnswer, AccountListAnswer, ErrorBody, KeyAnswer, KeyRevokedAnswer,
-    account_body, key_body, revoked_body,
+    RotatedAnswer, ServiceAccountBody, account_body, key_body, revoked_body, rotated_body,
 };
-use crate::service::{Call, Service, Stored};
+use crate::service::{Call, CreatedAccount, Service, Stored};
 
 /// Creates a service account and registers its agent address.
 #[utoipa::path(
@@ -33,10 +33,58 @@ pub(super) async fn create(
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let created = service.create_account(&call, &body).await?;
-    Ok(answer(created, |account| AccountAnswer {
-        ok: true,
-        service_account: account_body(&account),
-    }))
+    Ok(answer(created, created_answer))
+}
+
+/// Changes a service account: its words, or how its agent wants deliveries.
+#[utoipa::path(
+    patch, path = "/v1/service-accounts/{service_account_id}", tag = "service accounts",
+    security(("api-key" = [])),
+    params(("service_account_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body(content = super::openapi::UpdateServiceAccount),
+    responses(
+        (status = 200, body = AccountAnswer), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 422, body = ErrorBody),
+    ),
+)]
+pub(super) async fn update(
+    State(service): State<Arc<Service>>,
+    call: Call,
+    Path(account_id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let updated = service.update_account(&call, &account_id, &body).await?;
+    Ok(answer(updated, created_answer))
+}
+
+/// Replaces what pushes to the agent are signed with. The old secret stays valid for a while.
+#[utoipa::path(
+    post, path = "/v1/service-accounts/{service_account_id}/signing-secret/rotate",
+    tag = "service accounts", security(("api-key" = [])),
+    params(("service_account_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body(content = super::openapi::RotateSecret),
+    responses(
+        (status = 200, body = RotatedAnswer), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    ),
+)]
+pub(super) async fn rotate_secret(
+    State(service): State<Arc<Service>>,
+    call: Call,
+    Path(account_id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let rotated = service.rotate_secret(&call, &account_id, &body).await?;
+    Ok(answer(rotated, |rotated| rotated_body(&rotated, true)))
+}
+
+fn created_answer(created: CreatedAccount) -> AccountAnswer {
+    let service_account = ServiceAccountBody {
+        signing_secret: created.signing_secret,
+        ..account_body(&created.account)
+    };
+    AccountAnswer { ok: true, service_account }
 }
 
 /// The service accounts of the workspace.
@@ -137,7 +185,7 @@ pub(super) async fn revoke_key(
     Ok(answer(revoked, |revoked| revoked_body(&revoked)))
 }
 
-fn answer<T, B: Serialize>(stored: Stored<T>, body: impl FnOnce(T) -> B) -> Response {
+pub(super) fn answer<T, B: Serialize>(stored: Stored<T>, body: impl FnOnce(T) -> B) -> Response {
     match stored {
         Stored::Fresh(value) => Json(body(value)).into_response(),
         Stored::Replayed(body) => Json(body).into_response(),

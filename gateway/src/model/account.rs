@@ -25,6 +25,9 @@ pub(crate) struct ServiceAccountBody {
     pub(crate) delivery_mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) callback_url: Option<String>,
+    /// Told once, when an agent is made to be pushed to: what `X-Axme-Signature` is made with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) signing_secret: Option<String>,
 }
 
 pub(crate) fn account_body(account: &ServiceAccount) -> ServiceAccountBody {
@@ -42,6 +45,7 @@ pub(crate) fn account_body(account: &ServiceAccount) -> ServiceAccountBody {
         agent_address: account.agent_address.clone(),
         delivery_mode: account.delivery_mode().wire_name(),
         callback_url: present(&account.callback_url),
+        signing_secret: None,
     }
 }
 

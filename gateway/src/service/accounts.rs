@@ -3,6 +3,7 @@
 
 mod create;
 mod keys;
+mod update;
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use axp_proto::node::ServiceAccount;
 use prost::Message;
 use serde_json::{Value, json};
 
-pub(crate) use self::create::{AccountPlan, plan_account};
+pub(crate) use self::create::{AccountPlan, CreatedAccount, plan_account};
 pub(crate) use self::keys::{Revoked, new_key};
 use super::agents::require_own;
 use super::answers::Stored;
@@ -116,7 +117,7 @@ fn deletion(tables: &Tables, account: &Versioned<ServiceAccount>, now: i64) -> V
 }
 
 /// An account of the caller's workspace, deleted or not.
-fn own_account(
+pub(super) fn own_account(
     tables: &Tables,
     call: &Call,
     id: &str,
@@ -129,7 +130,7 @@ fn own_account(
     Ok(Arc::clone(account))
 }
 
-fn unknown_account() -> ApiError {
+pub(super) fn unknown_account() -> ApiError {
     ApiError::not_found("service account not found")
 }
 

@@ -31,6 +31,20 @@ pub(crate) enum Stored<T> {
 }
 
 impl Service {
+    /// The answer that was given under a key before, if any: for what happens elsewhere than in the
+    /// control group, and is then kept with [`Self::transact_once`].
+    pub(super) async fn stored_answer<T>(
+        &self,
+        call: &Call,
+        claim: Option<&Claim>,
+    ) -> Result<Option<Stored<T>>, ApiError> {
+        let Some(claim) = claim else { return Ok(None) };
+        let tables = self.cluster.refresh(call.deadline).await?;
+        let known = tables.answers.get(hex(&claim.hash));
+        let known = known.filter(|known| known.value.forget_at_ms > clock::now_ms());
+        known.map(|known| replay(&known.value, claim).map(Stored::Replayed)).transpose()
+    }
+
     /// As [`transact`], once per idempotency key. `answer` is the body to keep, without secrets.
     pub(super) async fn transact_once<T>(
         &self,

@@ -43,6 +43,15 @@ impl Claim {
         }))
     }
 
+    /// An id that follows from the claim alone.
+    pub(super) fn to_id(&self) -> IntentId {
+        let number = |at: usize| {
+            let bytes = self.hash.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+            u64::from_be_bytes(bytes.unwrap_or_default())
+        };
+        IntentId::new(number(0) >> 16, self.slot, number(8))
+    }
+
     pub(super) fn to_wire(&self) -> IdempotencyKey {
         IdempotencyKey { key_hash: self.hash.clone(), fingerprint: self.fingerprint.clone() }
     }

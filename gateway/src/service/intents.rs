@@ -142,7 +142,7 @@ impl Service {
         Ok(group_of(id.slot(), self.shard_groups(call).await?))
     }
 
-    async fn query(
+    pub(super) async fn query(
         &self,
         call: &Call,
         group: GroupId,

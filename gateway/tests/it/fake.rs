@@ -4,6 +4,7 @@
 
 mod control;
 mod model;
+mod push;
 mod records;
 mod shard;
 mod subscribe;

@@ -14,3 +14,4 @@ mod requests;
 mod routing;
 mod shutdown;
 mod streams;
+mod webhooks;

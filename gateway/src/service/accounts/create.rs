@@ -20,6 +20,7 @@ use crate::service::agents::require_own;
 use crate::service::answers::Stored;
 use crate::service::credential::new_id;
 use crate::service::idempotency::Claim;
+use crate::service::signing::{check_callback, first_secret, new_secret};
 use crate::service::{Call, Service};
 
 const SUFFIX_MAX: u32 = 10_000;
@@ -32,7 +33,7 @@ impl Service {
         &self,
         call: &Call,
         body: &Bytes,
-    ) -> Result<Stored<ServiceAccount>, ApiError> {
+    ) -> Result<Stored<CreatedAccount>, ApiError> {
         let draft = parse(call, body)?;
         let claim = Claim::of(call, "POST /v1/service-accounts", body)?;
         let caller = &call.caller;
@@ -53,9 +54,15 @@ impl Service {
             callback_url: draft.callback_url,
         };
         let base = format!("agent://{}/{}/", caller.org_slug(), caller.workspace_slug());
+        let secret = (draft.delivery_mode == DeliveryMode::Http).then(new_secret);
+        let created = |account| CreatedAccount { account, signing_secret: secret.clone() };
         let decide = |tables: &Tables| match plan_account(tables, &account, &base) {
-            AccountPlan::New(account, changes) => Ok(Plan::Commit { changes, then: *account }),
-            AccountPlan::Ours(known) => Ok(Plan::Done(known.value.clone())),
+            AccountPlan::New(account, mut changes) => {
+                let id = &account.service_account_id;
+                changes.extend(secret.as_ref().map(|secret| first_secret(id, secret, now)));
+                Ok(Plan::Commit { changes, then: created(*account) })
+            }
+            AccountPlan::Ours(known) => Ok(Plan::Done(created(known.value.clone()))),
             AccountPlan::Taken(known) => {
                 let error =
                     ApiError::new(ErrorCode::AlreadyExists, "service account already exists");
@@ -66,9 +73,16 @@ impl Service {
                 Err(ApiError::new(ErrorCode::Conflict, "no agent address is free for this name"))
             }
         };
-        let answer = |account: &ServiceAccount| serde_json::json!({ "ok": true, "service_account": account_body(account) });
+        let answer = |created: &CreatedAccount| serde_json::json!({ "ok": true, "service_account": account_body(&created.account) });
         self.transact_once(call, claim, decide, answer).await
     }
+}
+
+/// An account, with its signing secret if that was made just now.
+#[derive(Debug)]
+pub(crate) struct CreatedAccount {
+    pub(crate) account: ServiceAccount,
+    pub(crate) signing_secret: Option<String>,
 }
 
 /// What creating an account comes to.
@@ -147,17 +161,11 @@ fn parse(call: &Call, body: &Bytes) -> Result<Draft, ApiError> {
     if name.chars().any(char::is_control) {
         reader.problem("name", "has control characters", "value_error");
     }
-    let mode = reader.string("delivery_mode", 1, 32);
-    let delivery_mode = match mode.as_deref() {
-        None => DeliveryMode::Stream,
-        Some(word) => DeliveryMode::from_wire_name(word).unwrap_or_default(),
-    };
-    if delivery_mode == DeliveryMode::Unspecified {
-        let message = "must be stream, poll, http, inbox or internal";
-        reader.problem("delivery_mode", message, "value_error");
-    }
+    let delivery_mode = read_mode(&mut reader).unwrap_or(DeliveryMode::Stream);
     let callback_url = reader.string("callback_url", 8, 2048).unwrap_or_default();
-    if delivery_mode == DeliveryMode::Http && callback_url.is_empty() {
+    if !callback_url.is_empty() {
+        check_callback(&mut reader, "callback_url", &callback_url);
+    } else if delivery_mode == DeliveryMode::Http {
         reader.problem("callback_url", "field required with delivery_mode http", "missing");
     }
     let draft = Draft {
@@ -171,4 +179,15 @@ fn parse(call: &Call, body: &Bytes) -> Result<Draft, ApiError> {
     reader.finish()?;
     require_own(call, org_id.as_deref(), workspace_id.as_deref())?;
     Ok(draft)
+}
+
+/// How the agent wants its deliveries, if the body says so.
+pub(super) fn read_mode(reader: &mut Reader<'_>) -> Option<DeliveryMode> {
+    let word = reader.string("delivery_mode", 1, 32)?;
+    let mode = DeliveryMode::from_wire_name(&word);
+    if mode.is_none() {
+        let message = "must be stream, poll, http, inbox or internal";
+        reader.problem("delivery_mode", message, "value_error");
+    }
+    mode
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use axp_proto::ids::IntentId;
 use axp_proto::log::{
-    Delivery, Event, EventType, IntentState, MailboxEntry, Status, Submission, WaitingReason,
+    Delivery, Event, EventType, IntentState, MailboxEntry, Parcel, PublishEvent, Status,
+    Submission, WaitingReason,
 };
 use axp_proto::node::{IntentView, Row};
 use bytes::Bytes;
@@ -20,6 +21,10 @@ pub(crate) struct State {
     pub(crate) intents: BTreeMap<IntentId, Intent>,
     /// Hash of an idempotency key: fingerprint, intent, seq.
     pub(crate) keys: HashMap<Bytes, (Bytes, IntentId, u32)>,
+    /// Published events with their parcels, none of which is ever delivered.
+    pub(crate) published: BTreeMap<IntentId, (PublishEvent, Vec<Parcel>)>,
+    /// Pushes of intents that somebody asked for again.
+    pub(crate) redelivered: Vec<IntentId>,
     pub(crate) records: super::records::Records,
     pub(crate) mailboxes: HashMap<(String, String), Vec<MailboxEntry>>,
 }

@@ -9,10 +9,10 @@ use axp_proto::node::shard_server::Shard;
 use axp_proto::node::{
     Accepted, CallFailed, CommitRecordsRequest, CommitRecordsResponse, DeliverRequest,
     DeliverResponse, EventList, ExecuteAnswer, ExecuteAnswers, ExecuteBatch, ExecuteCall,
-    ExecuteRequest, ExecuteResponse, IntentList, IntentRow, PublishRequest, PublishResponse,
-    QueryRequest, QueryResponse, RedeliverRequest, RedeliverResponse, Rejection, Scope,
-    SubscribeRequest, SubscribeResponse, execute_answer, execute_request, execute_response,
-    query_request, query_response,
+    ExecuteRequest, ExecuteResponse, IntentList, IntentRow, ParcelList, PublishRequest,
+    PublishResponse, QueryRequest, QueryResponse, RedeliverRequest, RedeliverResponse, Rejection,
+    Scope, SubscribeRequest, SubscribeResponse, execute_answer, execute_request, execute_response,
+    publish_response, query_request, query_response, redeliver_response,
 };
 use axp_proto::shard_map::group_of;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::model::{Intent, State};
-use super::{FakeNode, SHARD_GROUPS, take};
+use super::{FakeNode, SHARD_GROUPS, push, take};
 
 #[tonic::async_trait]
 impl Shard for FakeNode {
@@ -79,16 +79,37 @@ impl Shard for FakeNode {
 
     async fn publish(
         &self,
-        _: Request<PublishRequest>,
+        request: Request<PublishRequest>,
     ) -> Result<Response<PublishResponse>, Status> {
-        Err(Status::unimplemented("no gateway publishes yet"))
+        self.before().await?;
+        let request = request.into_inner();
+        let outcome = match self.not_leader(request.group) {
+            Some(hint) => publish_response::Outcome::NotLeader(hint),
+            None => {
+                let published = self.shared.change(|state| push::publish(state, request));
+                publish_response::Outcome::Published(published)
+            }
+        };
+        if take(&self.faults.lose_answers) {
+            return Err(Status::unavailable("the answer is lost"));
+        }
+        Ok(Response::new(PublishResponse { outcome: Some(outcome) }))
     }
 
     async fn redeliver(
         &self,
-        _: Request<RedeliverRequest>,
+        request: Request<RedeliverRequest>,
     ) -> Result<Response<RedeliverResponse>, Status> {
-        Err(Status::unimplemented("no gateway asks for it yet"))
+        self.before().await?;
+        let request = request.into_inner();
+        let outcome = match self.not_leader(request.group) {
+            Some(hint) => redeliver_response::Outcome::NotLeader(hint),
+            None => match self.shared.change(|state| push::redeliver(state, &request)) {
+                Ok(parcels) => redeliver_response::Outcome::Queued(ParcelList { parcels }),
+                Err(rejection) => redeliver_response::Outcome::Rejection(rejection),
+            },
+        };
+        Ok(Response::new(RedeliverResponse { outcome: Some(outcome) }))
     }
 
     async fn commit_records(
@@ -289,8 +310,17 @@ fn query(state: &State, request: &QueryRequest) -> Result<query_response::Outcom
             query_response::Outcome::Records(state.records.list(list))
         }
         query_request::Query::MailboxBacklog(_) => unreachable!("gateways subscribe instead"),
-        query_request::Query::ListDeadLetters(_) | query_request::Query::GetPublished(_) => {
-            return Err(reject("not_found", "nothing was pushed"));
+        query_request::Query::ListDeadLetters(_) => {
+            let workspace = &scope.unwrap().workspace_id;
+            query_response::Outcome::DeadLetters(push::dead_letters(
+                state,
+                workspace,
+                request.group,
+            ))
+        }
+        query_request::Query::GetPublished(get) => {
+            let workspace = &scope.unwrap().workspace_id;
+            query_response::Outcome::Published(push::published(state, workspace, &get.event_id)?)
         }
     })
 }
