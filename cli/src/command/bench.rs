@@ -4,6 +4,7 @@
 //! server refuses or drops is counted by kind and followed by a pause, not hidden by a retry.
 
 mod lifecycle;
+mod push;
 mod submit;
 mod watch;
 
@@ -32,6 +33,8 @@ enum Workload {
     Submit(submit::SubmitArgs),
     /// Submit, deliver to an agent, finish; an operation ends with the outcome at the initiator.
     Lifecycle(lifecycle::LifecycleArgs),
+    /// Submit to agents with a callback; an operation ends when the push has arrived here.
+    Push(push::PushArgs),
     /// Many watchers on each intent; an operation is one event at one watcher.
     Watch(watch::WatchArgs),
 }
@@ -69,6 +72,7 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> anyhow::Result<Exit> {
     let report = match args.workload {
         Workload::Submit(args) => submit::run(args).await?,
         Workload::Lifecycle(args) => lifecycle::run(args).await?,
+        Workload::Push(args) => push::run(args).await?,
         Workload::Watch(args) => watch::run(args).await?,
     };
     if json {

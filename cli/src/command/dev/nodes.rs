@@ -6,7 +6,9 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use axp_node::config::{ClusterConfig, Config, NodeConfig, PeerConfig, RaftConfig, StorageConfig};
+use axp_node::config::{
+    ClusterConfig, Config, NodeConfig, PeerConfig, PushConfig, RaftConfig, StorageConfig,
+};
 use axp_node::{Listeners, Node, NodeHandle};
 use futures_util::future::{join_all, select_all, try_join_all};
 
@@ -49,6 +51,7 @@ impl Nodes {
                 cluster: cluster.clone(),
                 raft: timing(count),
                 storage: storage.clone(),
+                push: push(),
                 ..Config::default()
             };
             Box::pin(Node::start_on(config, listeners))
@@ -88,6 +91,11 @@ fn timing(count: u8) -> RaftConfig {
         breaker_after_ms: 1800,
         ..RaftConfig::default()
     }
+}
+
+/// Receivers of somebody who develops are on the same machine.
+fn push() -> PushConfig {
+    PushConfig { allow_private_targets: true, ..PushConfig::default() }
 }
 
 fn peer(id: u64, listeners: &Listeners) -> std::io::Result<PeerConfig> {
