@@ -2,8 +2,10 @@
 //! the same thing. JSON that nodes keep as bytes is passed through and not built again.
 
 mod account;
+mod controls;
 mod event;
 mod intent;
+mod list;
 mod push;
 mod raw;
 
@@ -11,8 +13,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use self::account::*;
+pub(crate) use self::controls::ControlsBody;
+use self::controls::{controls_json, policy_json};
 pub(crate) use self::event::*;
 pub(crate) use self::intent::*;
+pub(crate) use self::list::*;
 pub(crate) use self::push::*;
 pub(crate) use self::raw::RawJson;
 

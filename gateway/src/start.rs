@@ -16,7 +16,7 @@ use crate::clock::Deadline;
 use crate::cluster::Cluster;
 use crate::config::{self, Config, HttpConfig};
 use crate::seed::{self, SeedRequest};
-use crate::service::{Service, sweep};
+use crate::service::{Service, follow_bindings, sweep};
 use crate::{grpc, http, metrics, server};
 
 const SEED_PAUSE: Duration = Duration::from_secs(1);
@@ -121,6 +121,9 @@ impl Gateway {
             handle.background.spawn(serving);
         }
         handle.sweep();
+        let following = follow_bindings(Arc::clone(&handle.service));
+        let stop = handle.stop_background.clone();
+        handle.background.spawn(stop.run_until_cancelled_owned(following));
         Ok(handle)
     }
 }

@@ -6,6 +6,7 @@
 mod lifecycle;
 mod push;
 mod submit;
+mod timers;
 mod watch;
 
 use std::sync::Arc;
@@ -37,10 +38,25 @@ enum Workload {
     Push(push::PushArgs),
     /// Many watchers on each intent; an operation is one event at one watcher.
     Watch(watch::WatchArgs),
+    /// Intents whose deadlines pass within some time; measured is how late they time out.
+    Timers(timers::TimersArgs),
 }
 
 #[derive(Debug, Args)]
 struct LoadArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// How long to measure, like `500ms`, `10s` or `2m`.
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    duration: Duration,
+    /// How long to load the server before measuring.
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    warm_up: Duration,
+}
+
+/// Whom to load, and with what.
+#[derive(Debug, Args)]
+struct ServerArgs {
     /// Base URLs; clients spread over them and move on when one fails.
     #[arg(long, env = "AXME_BASE_URL", value_delimiter = ',', value_name = "URL,...")]
     #[arg(default_value = "http://127.0.0.1:8100")]
@@ -51,12 +67,6 @@ struct LoadArgs {
     /// Clients that work at the same time.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
-    /// How long to measure, like `500ms`, `10s` or `2m`.
-    #[arg(long, default_value = "10s", value_parser = duration)]
-    duration: Duration,
-    /// How long to load the server before measuring.
-    #[arg(long, default_value = "2s", value_parser = duration)]
-    warm_up: Duration,
     /// Size of each intent's payload.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(..=120_000))]
     payload_bytes: u32,
@@ -74,6 +84,7 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> anyhow::Result<Exit> {
         Workload::Lifecycle(args) => lifecycle::run(args).await?,
         Workload::Push(args) => push::run(args).await?,
         Workload::Watch(args) => watch::run(args).await?,
+        Workload::Timers(args) => return timers::run(args, json).await,
     };
     if json {
         output::json(&report)?;
@@ -85,7 +96,7 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> anyhow::Result<Exit> {
 
 /// What all clients of a run share.
 struct Run {
-    args: LoadArgs,
+    args: ServerArgs,
     servers: Arc<[Server]>,
     payloads: Payloads,
     recorder: Recorder,
@@ -95,12 +106,16 @@ struct Run {
 
 impl Run {
     fn new(args: LoadArgs) -> anyhow::Result<Arc<Self>> {
+        Self::within(args.server, Window::new(args.warm_up, args.duration))
+    }
+
+    fn within(args: ServerArgs, window: Window) -> anyhow::Result<Arc<Self>> {
         let servers = args.url.iter().map(|url| Server::new(url, &args.api_key));
         let servers = servers.collect::<Result<Vec<_>, _>>()?.into();
         Ok(Arc::new(Self {
             servers,
             payloads: Payloads::new(args.payload_bytes as usize),
-            recorder: Recorder::new(Window::new(args.warm_up, args.duration)),
+            recorder: Recorder::new(window),
             name: Uuid::now_v7().simple().to_string(),
             args,
         }))
@@ -126,12 +141,26 @@ impl Run {
         number: usize,
         idempotency_key: Option<&str>,
     ) -> Result<String, Failure> {
+        self.submit_until(client, number, idempotency_key, None).await
+    }
+
+    /// As [`Self::submit`], with a deadline.
+    async fn submit_until(
+        &self,
+        client: &mut Client,
+        number: usize,
+        idempotency_key: Option<&str>,
+        deadline_at: Option<&str>,
+    ) -> Result<String, Failure> {
         let mut body = format!(
             "{{\"intent_type\":\"intent.bench.v1\",\"to_agent\":\"{}\",\"correlation_id\":\"{}\",",
             self.agent(number),
             Uuid::new_v4(),
         )
         .into_bytes();
+        if let Some(deadline_at) = deadline_at {
+            body.extend_from_slice(format!("\"deadline_at\":\"{deadline_at}\",").as_bytes());
+        }
         self.payloads.write(&mut body);
         body.push(b'}');
         let answer = client.post("/v1/intents", idempotency_key, &body).await?;

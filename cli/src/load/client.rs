@@ -76,6 +76,13 @@ impl Client {
         self.exchange(self.deadline()).await
     }
 
+    /// Gets JSON and returns the body of a success.
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Bytes, Failure> {
+        self.begin("GET", path);
+        self.request.extend_from_slice(b"\r\n");
+        self.exchange(self.deadline()).await
+    }
+
     /// Opens an event stream; reading it is up to the caller.
     pub(crate) async fn stream(&mut self, path: &str) -> Result<Stream<'_>, Failure> {
         self.begin("GET", path);

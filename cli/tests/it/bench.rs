@@ -69,3 +69,26 @@ async fn a_dead_server_is_an_error_and_not_a_result() {
     assert_eq!(report["operations"], 0);
     assert!(report["errors"]["connect"].as_u64() > Some(0), "{report}");
 }
+
+#[tokio::test]
+async fn timers_are_set_and_their_lateness_is_told() {
+    let fake = Fake::start(Manners { refusals: 5, ..Manners::default() }).await;
+    let arguments = ["bench", "timers", "--json", "--timers", "300", "--clients", "4"];
+    let arguments = [&arguments[..], &["--after", "5s", "--within", "200ms"]].concat();
+    let report = json(&axp(&fake.url, &arguments).await);
+    assert_eq!(
+        (&report["timers"], &report["early"], &report["missing"]),
+        (&json!(300), &json!(0), &json!(0))
+    );
+    assert_eq!(report["lateness_ms"]["max"], 0, "the fake is punctual: {report}");
+}
+
+#[tokio::test]
+async fn timers_that_are_set_too_late_are_no_measurement() {
+    let fake = Fake::start(Manners::default()).await;
+    let arguments =
+        ["bench", "timers", "--json", "--timers", "50", "--after", "0s", "--within", "1s"];
+    let output = axp(&fake.url, &arguments).await;
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--after"), "{output:?}");
+}

@@ -38,6 +38,7 @@ struct State {
     /// By stream: `intent id` or `agent name`; each event with its name and data.
     logs: BTreeMap<String, Vec<(String, Value)>>,
     ended: Vec<String>,
+    deadlines: BTreeMap<String, String>,
     streams_cut: u32,
     refusals: u32,
 }
@@ -118,8 +119,16 @@ impl Handler {
             }
             ("GET", ["intents", id]) if state.logs.contains_key(*id) => {
                 let ended = state.ended.iter().any(|ended| ended == id);
-                let status = if ended { "COMPLETED" } else { "DELIVERED" };
-                ok(&json!({"ok": true, "intent": {"intent_id": id, "status": status}}))
+                // Deadlines pass by themselves, to the millisecond.
+                let deadline = state.deadlines.get(*id);
+                let status = match deadline {
+                    Some(_) => "TIMED_OUT",
+                    None if ended => "COMPLETED",
+                    None => "DELIVERED",
+                };
+                ok(&json!({"ok": true, "intent": {
+                    "intent_id": id, "status": status, "updated_at": deadline,
+                }}))
             }
             _ => error(404, "not_found"),
         }
@@ -131,6 +140,9 @@ impl Handler {
         };
         assert!(body["payload"].is_object(), "{body}");
         let id = uuid::Uuid::new_v4().to_string();
+        if let Some(deadline) = body["deadline_at"].as_str() {
+            state.deadlines.insert(id.clone(), deadline.to_owned());
+        }
         for name in ["created", "submitted", "delivered"] {
             state.append(&id, &id, name, 1);
         }

@@ -1,4 +1,4 @@
-//! `/v1/intents` (contract, intents.md 2 to 5, 7 and 8).
+//! `/v1/intents` (contract, intents.md 2 to 5 and 7 to 10).
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::params::Params;
 use super::request::{Body, Path};
 use crate::error::ApiError;
 use crate::model::{
-    CommandBody, ErrorBody, EventBody, EventListBody, GetIntentBody, IntentBody, IntentListBody,
-    IntentRowBody, SubmittedBody,
+    BulkCancelBody, CommandBody, ControlsBody, ErrorBody, EventBody, EventListBody, GetIntentBody,
+    IntentBody, IntentListBody, SubmittedBody,
 };
 use crate::service::{Call, ListFilter, Service};
 
@@ -39,16 +39,20 @@ pub(super) async fn submit(
     Ok(Json(submitted.into()))
 }
 
-/// The intents of the workspace, newest first.
+/// The intents of the workspace, newest first; what is pending for an agent, oldest first.
 #[utoipa::path(
     get, path = "/v1/intents", tag = "intents", security(("api-key" = [])),
     params(
         ("limit" = Option<u32>, Query, description = "1 to 1000, default 50"),
         ("status" = Option<String>, Query, description = "a comma list; `active`: all that are not \
-            terminal; `pending`: those addressed to the caller's agent"),
+            terminal; `pending`: those that wait for the caller's agent, or for `to_agent`"),
+        ("since" = Option<u32>, Query, description = "with `pending`: `next_since` of the page before"),
         ("to_agent" = Option<String>, Query), ("from_agent" = Option<String>, Query),
     ),
-    responses((status = 200, body = IntentListBody), (status = 422, body = ErrorBody)),
+    responses(
+        (status = 200, body = IntentListBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    ),
 )]
 pub(super) async fn list(
     State(service): State<Arc<Service>>,
@@ -57,8 +61,18 @@ pub(super) async fn list(
 ) -> Result<Json<IntentListBody>, ApiError> {
     let statuses = params.statuses()?;
     let address = |name: &str| params.get(name).map(|text| call.caller.normalise(text)).transpose();
+    let limit = params.limit(LIST_DEFAULT, LIST_MAX)?;
+    if statuses.only_pending {
+        let agent = match address("to_agent")? {
+            Some(agent) => agent,
+            None => service.acting_agent(&call)?,
+        };
+        let since = params.number("since")?.unwrap_or(0);
+        let pending = service.pending(&call, agent, since, limit).await?;
+        return Ok(Json(IntentListBody::pending(&pending, address("from_agent")?.as_deref())));
+    }
     let mut filter = ListFilter {
-        limit: params.limit(LIST_DEFAULT, LIST_MAX)?,
+        limit,
         statuses: statuses.list,
         to_agent: address("to_agent")?,
         from_agent: address("from_agent")?,
@@ -68,8 +82,7 @@ pub(super) async fn list(
         filter.to_agent = Some(service.acting_agent(&call)?);
     }
     let rows = service.list(&call, &filter).await?;
-    let intents = rows.iter().filter_map(IntentRowBody::new).collect();
-    Ok(Json(IntentListBody { ok: true, intents }))
+    Ok(Json(IntentListBody::new(&rows)))
 }
 
 /// One intent as it stands.
@@ -148,4 +161,64 @@ pub(super) async fn resume(
 ) -> Result<Json<CommandBody>, ApiError> {
     let resumed = service.resume(&call, &intent_id, &body).await?;
     Ok(Json(CommandBody::new(&resumed)?))
+}
+
+/// Changes controls by members; `null` takes one away.
+#[utoipa::path(
+    post, path = "/v1/intents/{intent_id}/controls", tag = "intents", security(("api-key" = [])),
+    params(("intent_id" = String, Path), ("owner_agent" = Option<String>, Query)),
+    request_body(content = super::openapi::UpdateControls),
+    responses(
+        (status = 200, body = ControlsBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 422, body = ErrorBody, description = "a bad body, or a control beyond the envelope"),
+    ),
+)]
+pub(super) async fn controls(
+    State(service): State<Arc<Service>>,
+    call: Call,
+    Path(intent_id): Path<String>,
+    Body(body): Body,
+) -> Result<Json<ControlsBody>, ApiError> {
+    let changed = service.update_controls(&call, &intent_id, &body).await?;
+    Ok(Json(ControlsBody::new(&changed)?))
+}
+
+/// Changes who else may act on the intent, and the bounds of its controls.
+#[utoipa::path(
+    post, path = "/v1/intents/{intent_id}/policy", tag = "intents", security(("api-key" = [])),
+    params(("intent_id" = String, Path), ("owner_agent" = Option<String>, Query)),
+    request_body(content = super::openapi::UpdatePolicy),
+    responses(
+        (status = 200, body = ControlsBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    ),
+)]
+pub(super) async fn policy(
+    State(service): State<Arc<Service>>,
+    call: Call,
+    Path(intent_id): Path<String>,
+    Body(body): Body,
+) -> Result<Json<ControlsBody>, ApiError> {
+    let changed = service.update_policy(&call, &intent_id, &body).await?;
+    Ok(Json(ControlsBody::new(&changed)?))
+}
+
+/// Cancels the open intents of the workspace that have not changed for some time.
+#[utoipa::path(
+    post, path = "/v1/intents/bulk-cancel", tag = "intents", security(("api-key" = [])),
+    request_body(content = super::openapi::BulkCancel),
+    responses(
+        (status = 200, body = BulkCancelBody), (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody, description = "a part of it is done: repeat it"),
+    ),
+)]
+pub(super) async fn bulk_cancel(
+    State(service): State<Arc<Service>>,
+    call: Call,
+    Body(body): Body,
+) -> Result<Json<BulkCancelBody>, ApiError> {
+    let canceled = service.bulk_cancel(&call, &body).await?;
+    Ok(Json(canceled.into()))
 }

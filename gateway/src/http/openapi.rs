@@ -29,6 +29,9 @@ use crate::model::RawJson;
         intents::events,
         intents::resolve,
         intents::resume,
+        intents::controls,
+        intents::policy,
+        intents::bulk_cancel,
         streams::intent,
         streams::agent,
         agents::list,
@@ -128,6 +131,43 @@ pub(super) struct ResumeIntent {
 }
 
 #[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/controls.rs reads")]
+pub(super) struct UpdateControls {
+    /// `timeout_seconds`, `max_retry_count` and `retry_backoff_seconds` act, others are kept.
+    controls_patch: RawJson,
+    actor: Option<String>,
+    reason: Option<String>,
+    expected_policy_generation: Option<u32>,
+    internal_scheduler: Option<bool>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/controls.rs reads")]
+pub(super) struct UpdatePolicy {
+    /// `delegate:<address>` to `{"allow": ["resume", "update_controls", "update_policy"]}`, or `null`.
+    grants_patch: Option<RawJson>,
+    /// `max_retry_count`, `retry_backoff_seconds`, `execution_timeout_seconds`, `ttl_seconds`, `expires_at`.
+    envelope_patch: Option<RawJson>,
+    actor: Option<String>,
+    reason: Option<String>,
+    expected_policy_generation: Option<u32>,
+    internal_scheduler: Option<bool>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/bulk_cancel.rs reads")]
+pub(super) struct BulkCancel {
+    /// Counted from the last event.
+    older_than_hours: f64,
+    dry_run: Option<bool>,
+    reason: Option<String>,
+    /// 500 unless told, at most 1000.
+    limit: Option<u32>,
+    /// Open statuses; all but `CREATED` unless told.
+    status_filter: Option<Vec<String>>,
+}
+
+#[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what service/accounts/create.rs reads")]
 pub(super) struct CreateServiceAccount {
     org_id: Option<String>,
@@ -205,7 +245,7 @@ mod tests {
                 assert_eq!(operation["security"].is_null(), path == "/health", "{method} {path}");
             }
         }
-        assert_eq!(operations, 28);
+        assert_eq!(operations, 31);
         assert!(document["components"]["schemas"]["IntentBody"].is_object());
     }
 }

@@ -55,7 +55,9 @@ impl Params {
     pub(super) fn statuses(&self) -> Result<Statuses, ApiError> {
         let mut statuses = Statuses::default();
         let words = self.get("status").into_iter().flat_map(|list| list.split(','));
-        for word in words.map(str::trim).filter(|word| !word.is_empty()) {
+        let words: Vec<_> = words.map(str::trim).filter(|word| !word.is_empty()).collect();
+        statuses.only_pending = !words.is_empty() && words.iter().all(|&word| word == "pending");
+        for word in words {
             match word {
                 "pending" | "active" => {
                     statuses.pending |= word == "pending";
@@ -79,6 +81,8 @@ pub(super) struct Statuses {
     pub(super) list: Vec<Status>,
     /// The word of agents that poll: what waits for the caller's own agent.
     pub(super) pending: bool,
+    /// Nothing else was asked for.
+    pub(super) only_pending: bool,
 }
 
 fn invalid(name: &str, message: &str) -> ApiError {
@@ -125,7 +129,8 @@ mod tests {
         let statuses = params("status=DELIVERED,created%2C").statuses().unwrap();
         assert_eq!(statuses.list, [Status::Created, Status::Delivered]);
         let pending = params("status=pending").statuses().unwrap();
-        assert!(pending.pending && pending.list.len() == 6);
+        assert!(pending.pending && pending.only_pending && pending.list.len() == 6);
+        assert!(!params("status=pending,FAILED").statuses().unwrap().only_pending);
         assert!(!params("status=active").statuses().unwrap().pending);
         assert!(params("status=DONE").statuses().is_err());
     }

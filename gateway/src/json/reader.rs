@@ -120,6 +120,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A number, whole or not.
+    pub(crate) fn number(&mut self, name: &str) -> Option<f64> {
+        self.typed(name, "must be a number")
+    }
+
     /// A list of strings.
     pub(crate) fn strings(
         &mut self,

@@ -2,14 +2,14 @@
 
 use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::IntentId;
-use axp_proto::log::{Status, WaitingReason};
-use axp_proto::node::{IntentRow, IntentView};
+use axp_proto::log::{Status, TimerKind, WaitingReason};
+use axp_proto::node::IntentView;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::event::present;
-use super::{EventBody, PendingWithBody, RawJson};
+use super::{EventBody, PendingWithBody, RawJson, controls_json, policy_json};
 use crate::clock::rfc3339;
 use crate::error::ApiError;
 use crate::json::Fields;
@@ -77,6 +77,18 @@ pub(crate) struct IntentBody {
     pub(crate) escalate_to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_delivery_attempts: Option<u32>,
+    /// Reminders sent by now.
+    pub(crate) remind_count: u32,
+    /// Attempts to deliver it that were made by now.
+    pub(crate) delivery_attempt: u32,
+    /// Who has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) handler: Option<String>,
+    /// Who may answer the human task; none: the workspace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) assignees: Vec<String>,
+    pub(crate) controls: RawJson,
+    pub(crate) policy: RawJson,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) human_task: Option<RawJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +116,8 @@ impl IntentBody {
             let details = Fields::parse(&event.details_json).ok()?;
             details.get(member).map(|value: &RawValue| RawJson::new(value.get().as_bytes()))
         };
-        let deadline_at = submission.deadline_at_ms.map(rfc3339);
+        let timer = |kind| state.timers.iter().find(|timer| timer.kind() == kind)?.due_at_ms;
+        let due = [submission.deadline_at_ms, timer(TimerKind::Execution)].into_iter().flatten();
         Ok(Self {
             intent_id: id.to_string(),
             intent_type: submission.intent_type.clone(),
@@ -122,13 +135,19 @@ impl IntentBody {
             payload: RawJson::new(&submission.payload_json),
             result: outcome("result", Status::Completed),
             error: outcome("error", Status::Failed),
-            due_at: deadline_at.clone(),
-            deadline_at,
+            due_at: due.min().map(rfc3339),
+            deadline_at: submission.deadline_at_ms.map(rfc3339),
             remind_after_seconds: submission.remind_after_seconds,
             remind_interval_seconds: submission.remind_interval_seconds,
             max_reminders: submission.max_reminders,
             escalate_to: present(&submission.escalate_to),
             max_delivery_attempts: submission.max_delivery_attempts,
+            remind_count: state.remind_count,
+            delivery_attempt: state.delivery_attempt,
+            handler: present(&state.handler),
+            assignees: state.assignees.clone(),
+            controls: controls_json(state),
+            policy: policy_json(state),
             human_task: (!submission.human_task_json.is_empty())
                 .then(|| RawJson::new(&submission.human_task_json)),
             pending_with: state.pending_with.as_ref().map(PendingWithBody::new),
@@ -177,42 +196,6 @@ impl From<IntentBody> for GetIntentBody {
             updated_at: intent.updated_at.clone(),
             intent,
         }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct IntentListBody {
-    pub(crate) ok: bool,
-    pub(crate) intents: Vec<IntentRowBody>,
-}
-
-/// An intent in a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct IntentRowBody {
-    pub(crate) intent_id: String,
-    pub(crate) intent_type: String,
-    pub(crate) status: &'static str,
-    pub(crate) lifecycle_status: &'static str,
-    pub(crate) to_agent: String,
-    pub(crate) from_agent: String,
-    pub(crate) created_at: String,
-    pub(crate) updated_at: String,
-}
-
-impl IntentRowBody {
-    /// Absent for a row without an id or summary, which no node sends.
-    pub(crate) fn new(row: &IntentRow) -> Option<Self> {
-        let summary = row.summary.as_ref()?;
-        Some(Self {
-            intent_id: IntentId::from_slice(&row.intent_id).ok()?.to_string(),
-            intent_type: summary.intent_type.clone(),
-            status: summary.status().wire_name(),
-            lifecycle_status: summary.status().wire_name(),
-            to_agent: summary.to_agent.clone(),
-            from_agent: summary.from_agent.clone(),
-            created_at: rfc3339(summary.created_at_ms),
-            updated_at: rfc3339(summary.updated_at_ms),
-        })
     }
 }
 

@@ -7,7 +7,6 @@ use axp_proto::log::{MailboxKey, Status};
 use axp_proto::node::{Agent, ServiceAccount};
 use axp_proto::shard_map::{group_of, mailbox_slot};
 
-use super::target::Target;
 use super::{Call, Service};
 use crate::cluster::{Subscription, Tables, Versioned};
 use crate::error::ApiError;
@@ -75,15 +74,7 @@ impl Service {
         since: u32,
         statuses: Vec<Status>,
     ) -> Result<Listening, ApiError> {
-        let target = self.target(call, call.caller.normalise(address)?).await?;
-        if target.workspace_id != call.caller.workspace_id() {
-            return Err(ApiError::new(
-                ErrorCode::InvalidActorScope,
-                "the address belongs to another workspace",
-            ));
-        }
-        let Target { address, workspace_id, .. } = target;
-        let mailbox = MailboxKey { workspace_id, address };
+        let mailbox = self.own_mailbox(call, call.caller.normalise(address)?).await?;
         let group = group_of(mailbox_slot(&mailbox), self.shard_groups(call).await?);
         let subscription = Subscription::to_mailbox(
             Arc::clone(&self.cluster.router),
@@ -94,6 +85,25 @@ impl Service {
             self.config.streams.window,
         );
         Ok(Listening { subscription, statuses })
+    }
+
+    /// The mailbox of an address in the caller's workspace, registered or not.
+    ///
+    /// # Errors
+    /// 403 for an address of another workspace.
+    pub(super) async fn own_mailbox(
+        &self,
+        call: &Call,
+        address: String,
+    ) -> Result<MailboxKey, ApiError> {
+        let target = self.target(call, address).await?;
+        if target.workspace_id != call.caller.workspace_id() {
+            return Err(ApiError::new(
+                ErrorCode::InvalidActorScope,
+                "the address belongs to another workspace",
+            ));
+        }
+        Ok(target.mailbox())
     }
 }
 

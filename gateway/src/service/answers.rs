@@ -79,6 +79,24 @@ impl Service {
     }
 }
 
+impl Service {
+    /// The answer that is kept for a key, if there is one; for work that is no control write and is
+    /// done before its answer is stored.
+    ///
+    /// # Errors
+    /// 409 when the key was used for something else.
+    pub(super) async fn stored(
+        &self,
+        call: &Call,
+        claim: &Claim,
+    ) -> Result<Option<Value>, ApiError> {
+        let tables = self.cluster.refresh(call.deadline).await?;
+        let known = tables.answers.get(hex(&claim.hash));
+        let known = known.filter(|known| known.value.forget_at_ms > clock::now_ms());
+        known.map(|known| replay(&known.value, claim)).transpose()
+    }
+}
+
 fn keep(hash: &str, expected_revision: u64, claim: &Claim, body: &Value) -> RowChange {
     let answer = StoredAnswer {
         fingerprint: claim.fingerprint.clone(),

@@ -130,7 +130,7 @@ impl Service {
         let subscription = Subscription::to_intent(
             Arc::clone(&self.cluster.router),
             group,
-            call.caller.scope(call.caller.address()),
+            call.caller.scope(&self.reader(call)),
             id,
             since,
             self.config.streams.window,
@@ -150,7 +150,7 @@ impl Service {
     ) -> Result<query_response::Outcome, ApiError> {
         let request = QueryRequest {
             group: group.into(),
-            scope: Some(call.caller.scope(call.caller.address())),
+            scope: Some(call.caller.scope(&self.reader(call))),
             query: Some(query),
         };
         match self.cluster.router.query(&request, call.deadline).await? {

@@ -18,6 +18,12 @@ impl Service {
         self.assertable(call, owner)
     }
 
+    /// Who reads: the acting agent, who may have been granted to; an assertion that cannot be made is
+    /// harmless where nothing is done with it.
+    pub(super) fn reader(&self, call: &Call) -> String {
+        self.acting_agent(call).unwrap_or_else(|_| call.caller.address().to_owned())
+    }
+
     /// Checks an address that the caller wants to act as.
     pub(super) fn assertable(&self, call: &Call, owner: &str) -> Result<String, ApiError> {
         let address = call.caller.normalise(owner)?;

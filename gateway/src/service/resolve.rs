@@ -6,6 +6,7 @@ use axp_proto::node::{Accepted, ExecuteRequest, IntentView, Rejection, Resolve, 
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::controls::is_own_change;
 use super::idempotency::Claim;
 use super::intents::parse_id;
 use super::{Call, Service};
@@ -62,7 +63,16 @@ impl Service {
         };
         let outcome = self.cluster.router.execute(&request, call.deadline).await?;
         match outcome.value {
-            Ok(accepted) => resolved(accepted),
+            Ok(accepted) => {
+                let mut resolved = resolved(accepted)?;
+                let own = outcome.repeated
+                    && request
+                        .command
+                        .as_ref()
+                        .is_some_and(|it| is_own_change(&resolved.intent, it));
+                resolved.stale &= !own;
+                Ok(resolved)
+            }
             Err(rejection) if outcome.repeated && is_state(&rejection) => {
                 let intent = self.get_by_id(call, id).await?;
                 own_work(intent, request.command.as_ref()).ok_or_else(|| rejection.into())
@@ -89,6 +99,11 @@ fn own_work(intent: IntentView, command: Option<&execute_request::Command>) -> O
         }
         execute_request::Command::AgentResult(result) => {
             (Status::Completed, &result.actor, "result", &result.outcome_json)
+        }
+        // However it ended: the answer is in the event.
+        execute_request::Command::TaskResult(result) => {
+            let status = intent.terminal_event.as_ref()?.status();
+            (status, &result.actor, "task_result", &result.answer_json)
         }
         _ => return None,
     };

@@ -6,11 +6,8 @@
 //! anything else ................................... an agent's result: the intent ends
 //! ```
 
-use axp_proto::error_code::ErrorCode;
-use axp_proto::log::{Status, WaitingReason};
-use axp_proto::node::{AgentResult, ControlResume, IntentView, execute_request};
+use axp_proto::node::{AgentResult, ControlResume, execute_request};
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::resolve::Resolved;
 use super::{Call, Service};
@@ -50,12 +47,11 @@ impl Service {
         let command = match meaning {
             Meaning::Task => {
                 let task = reader.object("task_result");
+                let expected = reader.integer("expected_policy_generation", 0);
                 reader.finish()?;
-                let outcome = self.task_outcome(call, intent_id, task.unwrap_or_default()).await?;
-                execute_request::Command::AgentResult(AgentResult {
-                    actor: actor.clone(),
-                    ..outcome
-                })
+                let task = task.unwrap_or_default();
+                let answer = self.answer(call, intent_id, &task, &actor, expected).await?;
+                execute_request::Command::TaskResult(answer)
             }
             Meaning::Control => {
                 let mut control = control(&mut reader);
@@ -95,21 +91,6 @@ impl Service {
         };
         let command = execute_request::Command::AgentResult(result);
         self.end(call, intent_id, VERB, &outcome_json, actor, command).await
-    }
-
-    /// What a person's answer means for the intent, if it waits for one. Forms and evidence are
-    /// refused in plain words: checking them belongs to the human tasks to come.
-    async fn task_outcome(
-        &self,
-        call: &Call,
-        intent_id: &str,
-        answer: Bytes,
-    ) -> Result<AgentResult, ApiError> {
-        let view = self.get(call, intent_id).await?;
-        let task = pending_task(&view)
-            .ok_or_else(|| ApiError::new(ErrorCode::InvalidState, "no task is pending"))?;
-        let failed = judge(task, &answer)?;
-        Ok(AgentResult { failed, outcome_json: answer, ..AgentResult::default() })
     }
 }
 
@@ -158,39 +139,6 @@ fn agent_result(reader: &mut Reader<'_>, body: &Bytes) -> AgentResult {
         actor: String::new(),
         expected_policy_generation: reader.integer("expected_policy_generation", 0),
     }
-}
-
-fn pending_task(view: &IntentView) -> Option<&Bytes> {
-    let state = view.state.as_ref()?;
-    let waits = state.status() == Status::Waiting && state.waiting_reason() == WaitingReason::Human;
-    let task = &view.submission.as_ref()?.human_task_json;
-    (waits && !task.is_empty()).then_some(task)
-}
-
-/// Whether an answer ends the task badly (contract, tasks.md 2 and 3).
-fn judge(task: &Bytes, answer: &Bytes) -> Result<bool, ApiError> {
-    const NEGATIVE: [&str; 5] = ["rejected", "denied", "declined", "failed", "changes_requested"];
-    let task: Value = serde_json::from_slice(task).map_err(|_| ApiError::internal())?;
-    let answer: Value = serde_json::from_slice(answer).map_err(|_| ApiError::internal())?;
-    let refuse = |name: &str, message: &str| {
-        Err(ApiError::invalid(&["body", "task_result", name], message, "value_error"))
-    };
-    let Some(outcome) = answer["outcome"].as_str().filter(|outcome| !outcome.is_empty()) else {
-        return refuse("outcome", "field required");
-    };
-    if let Some(allowed) = task["allowed_outcomes"].as_array()
-        && !allowed.iter().any(|word| word.as_str() == Some(outcome))
-    {
-        return refuse("outcome", "is not one of allowed_outcomes");
-    }
-    let comment = answer["comment"].as_str().unwrap_or_default();
-    if task["required_comment"].as_bool() == Some(true) && comment.trim().is_empty() {
-        return refuse("comment", "is required by this task");
-    }
-    if task["form_schema"].is_object() || task["evidence_required"].as_bool() == Some(true) {
-        return refuse("data", "this server cannot check forms or evidence yet");
-    }
-    Ok(NEGATIVE.contains(&outcome))
 }
 
 #[cfg(test)]
@@ -259,24 +207,5 @@ mod tests {
         let mut reader = Reader::new(&body).unwrap();
         agent_result(&mut reader, &body);
         assert!(reader.finish().is_err());
-    }
-
-    fn judged(task: &'static str, answer: &'static str) -> Result<bool, ErrorCode> {
-        let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
-        judge(&bytes(task), &bytes(answer)).map_err(|error| error.code)
-    }
-
-    #[test]
-    fn simple_answers_are_judged() {
-        assert_eq!(judged("{}", r#"{"outcome":"approved"}"#), Ok(false));
-        assert_eq!(judged("{}", r#"{"outcome":"rejected"}"#), Ok(true));
-        let refused = Err(ErrorCode::ValidationError);
-        assert_eq!(judged("{}", "{}"), refused);
-        assert_eq!(judged(r#"{"allowed_outcomes":["yes"]}"#, r#"{"outcome":"no"}"#), refused);
-        assert_eq!(
-            judged(r#"{"required_comment":true}"#, r#"{"outcome":"ok","comment":" "}"#),
-            refused
-        );
-        assert_eq!(judged(r#"{"form_schema":{}}"#, r#"{"outcome":"ok"}"#), refused);
     }
 }

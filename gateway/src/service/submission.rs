@@ -1,7 +1,7 @@
 //! Submitting an intent: what a body may say, and what is sent to the shard (contract, intents.md 2).
 
 use axp_proto::ids::IntentId;
-use axp_proto::log::{Status, Submission};
+use axp_proto::log::{Holder, Status, Submission, TaskRules};
 use axp_proto::node::{Accepted, ExecuteRequest, execute_request};
 use axp_proto::shard_map::group_of;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::idempotency::Claim;
 use super::target::Target;
-use super::{Call, Service};
+use super::{Call, Service, tasks};
 use crate::error::ApiError;
 use crate::json::Reader;
 
@@ -37,6 +37,10 @@ impl Service {
         let claim = Claim::of(call, ROUTE, body)?;
         let to_agent = call.caller.normalise(&draft.to_agent)?;
         let target = self.receiver(call, to_agent).await?;
+        let escalation = match &draft.escalate_to {
+            Some(to) => Some(self.escalation(call, to).await?),
+            None => None,
+        };
         // Fixed before the first attempt: repeating it under this id is harmless.
         let intent_id = Self::new_intent_id(claim.as_ref(), &target.mailbox());
         let request = ExecuteRequest {
@@ -45,7 +49,9 @@ impl Service {
             scope: Some(call.caller.scope(call.caller.address())),
             idempotency: claim.as_ref().map(Claim::to_wire),
             traceparent: call.trace.to_string(),
-            command: Some(execute_request::Command::Submit(draft.prepare(call, target))),
+            command: Some(execute_request::Command::Submit(
+                draft.prepare(call, target, escalation),
+            )),
         };
         let outcome = self.cluster.router.execute(&request, call.deadline).await?;
         submitted(outcome.value?)
@@ -91,10 +97,11 @@ struct Draft {
     escalate_to: Option<String>,
     max_delivery_attempts: Option<u32>,
     human_task: Option<Bytes>,
+    rules: Option<TaskRules>,
 }
 
 impl Draft {
-    fn prepare(self, call: &Call, target: Target) -> Submission {
+    fn prepare(self, call: &Call, target: Target, escalation: Option<Holder>) -> Submission {
         let caller = &call.caller;
         Submission {
             org_id: caller.org_id().to_owned(),
@@ -118,8 +125,8 @@ impl Draft {
             target_workspace_id: target.workspace_id,
             target_org_id: target.org_id,
             sender_identity: caller.account_id().to_owned(),
-            escalation: None,
-            task: None,
+            escalation,
+            task: self.rules,
         }
     }
 }
@@ -131,7 +138,7 @@ fn parse(body: &Bytes) -> Result<Draft, ApiError> {
     if !intent_type.is_empty() && !is_intent_type(&intent_type) {
         reader.problem("intent_type", "must look like area.name.v1", "value_error");
     }
-    let draft = Draft {
+    let mut draft = Draft {
         intent_type,
         correlation_id: reader.uuid("correlation_id"),
         to_agent: reader.required_string("to_agent", 1, ADDRESS_MAX).unwrap_or_default(),
@@ -144,25 +151,16 @@ fn parse(body: &Bytes) -> Result<Draft, ApiError> {
         escalate_to: reader.string("escalate_to", 1, ADDRESS_MAX),
         max_delivery_attempts: reader.integer("max_delivery_attempts", 1),
         human_task: reader.object("human_task"),
+        rules: None,
     };
-    if let Some(task) = &draft.human_task {
+    let task = draft.human_task.clone();
+    if let Some(task) = &task {
         let mut task = Reader::nested(task, "human_task")?;
-        check_human_task(&mut task);
+        draft.rules = Some(tasks::rules(&mut task));
         reader.absorb(task);
     }
     reader.finish()?;
     Ok(draft)
-}
-
-fn check_human_task(task: &mut Reader<'_>) {
-    task.string("title", 1, 255);
-    task.string("description", 1, 2000);
-    task.string("task_type", 1, 64);
-    task.strings("allowed_outcomes", 20, 64);
-    task.boolean("required_comment");
-    task.strings("assignees", 20, ADDRESS_MAX);
-    task.boolean("evidence_required");
-    task.object("form_schema");
 }
 
 /// `^[a-z0-9_]+(\.[a-z0-9_]+)+\.v[0-9]+$`

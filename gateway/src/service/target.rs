@@ -1,7 +1,7 @@
 //! Where an intent goes: whose mailbox an address is, and how its agent wants deliveries.
 
 use axp_proto::error_code::ErrorCode;
-use axp_proto::log::{DeliveryMode, MailboxKey};
+use axp_proto::log::{DeliveryMode, Holder, MailboxKey};
 
 use super::address::parts;
 use super::{Call, Service};
@@ -22,6 +22,10 @@ impl Target {
     /// Where deliveries for the target lie.
     pub(super) fn mailbox(&self) -> MailboxKey {
         MailboxKey { workspace_id: self.workspace_id.clone(), address: self.address.clone() }
+    }
+
+    pub(super) fn into_holder(self) -> Holder {
+        Holder { mailbox: Some(self.mailbox()), mode: self.mode.into(), org_id: self.org_id }
     }
 }
 
@@ -64,6 +68,22 @@ impl Service {
         }
         let message = "the receiver's organization does not take intents from others";
         Err(ApiError::new(ErrorCode::ReceiverOrgClosed, message))
+    }
+
+    /// Who is asked when nobody answers: an address like any other, or a person's mail address, whose
+    /// mailbox is the caller's workspace's.
+    ///
+    /// # Errors
+    /// As [`Self::receiver`].
+    pub(super) async fn escalation(&self, call: &Call, to: &str) -> Result<Holder, ApiError> {
+        if to.contains('@') && !to.contains('/') {
+            let workspace_id = call.caller.workspace_id().to_owned();
+            let mailbox = MailboxKey { workspace_id, address: to.to_owned() };
+            let org_id = call.caller.org_id().to_owned();
+            return Ok(Holder { mailbox: Some(mailbox), org_id, ..Holder::default() });
+        }
+        let target = self.receiver(call, call.caller.normalise(to)?).await?;
+        Ok(target.into_holder())
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod control;
 mod model;
+mod policy;
 mod push;
 mod records;
 mod shard;

@@ -10,6 +10,7 @@ mod fake;
 mod grpc;
 mod harness;
 mod intents;
+mod lifecycle;
 mod requests;
 mod routing;
 mod shutdown;

@@ -64,6 +64,11 @@ pub fn outbox_done(target: GroupId) -> Vec<u8> {
 /// Timers by due time, all of them.
 pub const TIMERS: &[u8] = b"t";
 
+/// Where timers begin that are due at this time or later.
+pub fn timers_from(due_at_ms: i64) -> Vec<u8> {
+    tagged(b't', &[&due_at_ms.to_be_bytes()])
+}
+
 pub fn timer(due_at_ms: i64, id: IntentId, kind: TimerKind) -> Vec<u8> {
     let kind = kind as i32;
     tagged(b't', &[&due_at_ms.to_be_bytes(), id.as_bytes(), &kind.to_be_bytes()])

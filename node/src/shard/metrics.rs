@@ -20,5 +20,7 @@ pub const OUTBOX_PENDING: &str = "axp_outbox_pending_effects";
 pub const OUTBOX_BATCHES_TOTAL: &str = "axp_outbox_batches_total";
 /// How late a timer fired.
 pub const TIMER_LATENESS_SECONDS: &str = "axp_timer_lateness_seconds";
+/// Due timers that are worked on, by shard.
+pub const TIMERS_IN_FLIGHT: &str = "axp_timers_in_flight";
 /// Subscriptions that are open on this node.
 pub const SUBSCRIPTIONS: &str = "axp_subscriptions_open";

@@ -21,7 +21,7 @@ mod push;
 
 pub use push::DueParcels;
 
-/// How many timers or keys one look takes.
+/// How many keys or records one look takes.
 pub(super) const DUE_MAX: usize = 256;
 
 /// How many rows are read by their keys, one by one, before a scan is the cheaper way: a scan looks
@@ -233,13 +233,20 @@ impl ShardReader {
         Ok(effects)
     }
 
-    /// Timers that are due, and when the next one will be.
+    /// Timers that are due at `from_ms` or later, at most `limit`, and when the next one will be.
     ///
     /// # Errors
     /// See [`Self::intent`].
-    pub fn due_timers(&self, now_ms: i64) -> Result<(Vec<DueTimer>, Option<i64>), Error> {
+    pub fn due_timers(
+        &self,
+        from_ms: i64,
+        now_ms: i64,
+        limit: usize,
+    ) -> Result<(Vec<DueTimer>, Option<i64>), Error> {
         let (mut due, mut next) = (Vec::new(), None);
-        self.scan(keys::TIMERS, keys::TIMERS, |key, _| {
+        // Times before 1970 would sort behind all others; there are none.
+        let from = keys::timers_from(from_ms.max(0));
+        self.scan(keys::TIMERS, &from, |key, _| {
             let timer = keys::parse_timer(key)
                 .ok_or_else(|| Error::Corrupt("a timer without an intent".to_owned()))?;
             if timer.0 > now_ms {
@@ -247,7 +254,7 @@ impl ShardReader {
                 return Ok(false);
             }
             due.push(timer);
-            Ok(due.len() < DUE_MAX)
+            Ok(due.len() < limit)
         })?;
         Ok((due, next))
     }

@@ -205,12 +205,14 @@ async fn an_end_clears_timers_and_the_list_follows() {
     let mut replica = Replica::new();
     let append = propose(&replica, 1, &submit()).unwrap();
     replica.apply(vec![vec![intent(append)]]).await;
-    assert_eq!(replica.reader.due_timers(NOW).unwrap(), (vec![], Some(NOW + 1000)));
-    let (due, _) = replica.reader.due_timers(NOW + 1000).unwrap();
+    assert_eq!(replica.reader.due_timers(0, NOW, 9).unwrap(), (vec![], Some(NOW + 1000)));
+    let (due, _) = replica.reader.due_timers(0, NOW + 1000, 9).unwrap();
     assert_eq!(due, [(NOW + 1000, id(1), TimerKind::Deadline)]);
+    let later = replica.reader.due_timers(NOW + 1001, NOW + 5000, 9).unwrap();
+    assert_eq!(later, (vec![], None));
     let append = propose(&replica, 1, &complete()).unwrap();
     replica.apply(vec![vec![intent(append)]]).await;
-    assert_eq!(replica.reader.due_timers(i64::MAX).unwrap(), (vec![], None));
+    assert_eq!(replica.reader.due_timers(0, i64::MAX, 9).unwrap(), (vec![], None));
     let rows = replica.reader.list("w", 10, |_| true).unwrap();
     assert_eq!(rows[0].summary.as_ref().unwrap().status(), Status::Completed);
     assert!(replica.reader.list("other", 10, |_| true).unwrap().is_empty());

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test")]
 
 mod cluster;
+mod lifecycle;
 mod push;
 mod receiver;
 mod records;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use axp_proto::ids::IntentId;
 use axp_proto::log::{
-    Delivery, Event, EventType, IntentState, MailboxEntry, Parcel, PublishEvent, Status,
-    Submission, WaitingReason,
+    Delivery, Event, EventType, IntentState, MailboxEntry, Member, Parcel, Policy, PublishEvent,
+    Status, Submission, WaitingReason,
 };
 use axp_proto::node::{IntentView, Row};
 use bytes::Bytes;
@@ -33,6 +33,9 @@ pub(crate) struct State {
 pub(crate) struct Intent {
     pub(crate) submission: Submission,
     pub(crate) events: Vec<Event>,
+    pub(crate) policy_generation: u32,
+    pub(crate) controls: Vec<Member>,
+    pub(crate) policy: Policy,
 }
 
 impl Intent {
@@ -67,6 +70,9 @@ impl Intent {
             waiting_reason: last.waiting_reason,
             created_at_ms: NOW_MS,
             updated_at_ms: last.at_ms,
+            policy_generation: self.policy_generation,
+            controls: self.controls.clone(),
+            policy: Some(self.policy.clone()),
             ..IntentState::default()
         };
         IntentView {
@@ -92,7 +98,13 @@ impl State {
     }
 
     pub(crate) fn submit(&mut self, id: IntentId, submission: Submission) {
-        let mut intent = Intent { submission, events: Vec::new() };
+        let mut intent = Intent {
+            submission,
+            events: Vec::new(),
+            policy_generation: 0,
+            controls: Vec::new(),
+            policy: Policy::default(),
+        };
         let from = intent.submission.from_agent.clone();
         intent.append(EventType::Created, Status::Created, &from, b"");
         intent.append(EventType::Submitted, Status::Submitted, &from, b"");
@@ -124,6 +136,8 @@ impl State {
             traceparent: submission.traceparent.clone(),
             status: Status::Delivered.into(),
             intent_seq: 3,
+            created_at_ms: NOW_MS,
+            mode: submission.delivery_mode,
         };
         mailbox.push(MailboxEntry { cursor, delivery: Some(delivery) });
     }

@@ -8,13 +8,14 @@ use axp_proto::log::{EventType, IntentSummary, Status as IntentStatus, Submissio
 use axp_proto::node::shard_server::Shard;
 use axp_proto::node::{
     Accepted, CallFailed, CommitRecordsRequest, CommitRecordsResponse, DeliverRequest,
-    DeliverResponse, EventList, ExecuteAnswer, ExecuteAnswers, ExecuteBatch, ExecuteCall,
-    ExecuteRequest, ExecuteResponse, IntentList, IntentRow, ParcelList, PublishRequest,
-    PublishResponse, QueryRequest, QueryResponse, RedeliverRequest, RedeliverResponse, Rejection,
-    Scope, SubscribeRequest, SubscribeResponse, execute_answer, execute_request, execute_response,
-    publish_response, query_request, query_response, redeliver_response,
+    DeliverResponse, DeliveryList, EventList, ExecuteAnswer, ExecuteAnswers, ExecuteBatch,
+    ExecuteCall, ExecuteRequest, ExecuteResponse, IntentList, IntentRow, ParcelList,
+    PublishRequest, PublishResponse, QueryRequest, QueryResponse, RedeliverRequest,
+    RedeliverResponse, Rejection, Scope, SubscribeRequest, SubscribeResponse, execute_answer,
+    execute_request, execute_response, publish_response, query_request, query_response,
+    redeliver_response,
 };
-use axp_proto::shard_map::group_of;
+use axp_proto::shard_map::{group_of, mailbox_slot};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use tonic::{Request, Response, Status, Streaming};
@@ -207,13 +208,21 @@ fn command(
     if let execute_request::Command::Submit(submission) = command {
         return submit(state, id, submission);
     }
+    if let execute_request::Command::Rebind(rebind) = command {
+        return rebind_entry(state, id, rebind.mode);
+    }
     let (_, intent) = visible(state, &id.to_bytes(), scope)?;
     if intent.status().is_terminal() {
         return Err(reject("invalid_state", "the intent has ended"));
     }
+    if let Some(changed) = super::policy::change(state, id, &command)? {
+        return Ok(changed);
+    }
+    let (_, intent) = visible(state, &id.to_bytes(), scope)?;
     let open = accepted(id, intent);
     let waiting = intent.status() == IntentStatus::Waiting;
-    let stale = |expected: Option<u32>| expected.is_some_and(|expected| expected != 0);
+    let generation = intent.policy_generation;
+    let stale = |expected: Option<u32>| expected.is_some_and(|expected| expected != generation);
     let (kind, status, actor, details) = match command {
         execute_request::Command::Submit(_) => unreachable!(),
         execute_request::Command::Resolve(it) if stale(it.expected_policy_generation) => {
@@ -242,12 +251,35 @@ fn command(
         execute_request::Command::ControlResume(it) => {
             (EventType::InProgress, IntentStatus::InProgress, it.actor, Bytes::new())
         }
-        other => panic!("no gateway sends {other:?} yet"),
+        execute_request::Command::TaskResult(it) => {
+            let allowed = &intent.submission.task.as_ref().unwrap().allowed_outcomes;
+            if !allowed.contains(&it.outcome) {
+                return Err(reject("validation_error", "is not one of allowed_outcomes"));
+            }
+            if it.delegate_to.is_some() {
+                (EventType::Transfer, IntentStatus::Waiting, it.actor, Bytes::new())
+            } else if it.outcome == "rejected" {
+                let details = decided("error", &it.answer_json);
+                (EventType::Failed, IntentStatus::Failed, it.actor, details)
+            } else {
+                let details = decided("result", &it.answer_json);
+                (EventType::Completed, IntentStatus::Completed, it.actor, details)
+            }
+        }
+        other => panic!("no gateway sends {other:?}"),
     };
     state.append(&id.to_string(), kind, status, &details);
     let intent = state.intents.get_mut(&id).unwrap();
     intent.events.last_mut().unwrap().actor = actor;
     Ok(accepted(id, intent))
+}
+
+/// The mailbox keeps how its owner wants each delivery.
+fn rebind_entry(state: &mut State, id: IntentId, mode: i32) -> Result<Accepted, Rejection> {
+    let entries = state.mailboxes.values_mut().flatten();
+    let deliveries = entries.filter_map(|entry| entry.delivery.as_mut());
+    deliveries.filter(|it| it.intent_id == id.to_bytes()).for_each(|it| it.mode = mode);
+    Ok(accepted(id, &state.intents[&id]))
 }
 
 fn submit(state: &mut State, id: IntentId, submission: Submission) -> Result<Accepted, Rejection> {
@@ -263,7 +295,7 @@ fn submit(state: &mut State, id: IntentId, submission: Submission) -> Result<Acc
     Ok(accepted(id, &state.intents[&id]))
 }
 
-fn accepted(id: IntentId, intent: &Intent) -> Accepted {
+pub(super) fn accepted(id: IntentId, intent: &Intent) -> Accepted {
     Accepted {
         intent: Some(intent.view(id)),
         event: intent.events.last().cloned(),
@@ -273,6 +305,12 @@ fn accepted(id: IntentId, intent: &Intent) -> Accepted {
 
 fn member(name: &str, json: &[u8]) -> Bytes {
     axp_proto::json::ObjectWriter::default().raw(name, json).finish()
+}
+
+/// A person's answer is told in two places.
+fn decided(name: &str, json: &[u8]) -> Bytes {
+    let details = axp_proto::json::ObjectWriter::default().raw(name, json);
+    details.raw("task_result", json).finish()
 }
 
 fn query(state: &State, request: &QueryRequest) -> Result<query_response::Outcome, Rejection> {
@@ -298,6 +336,7 @@ fn query(state: &State, request: &QueryRequest) -> Result<query_response::Outcom
                     && (list.statuses.is_empty() || list.statuses.contains(&intent.status().into()))
                     && (list.to_agent.is_empty() || list.to_agent == submission.to_agent)
                     && (list.from_agent.is_empty() || list.from_agent == submission.from_agent)
+                    && list.updated_before_ms.is_none_or(|before| super::model::NOW_MS < before)
             };
             let rows = state.intents.iter().rev().filter(|(id, intent)| wanted(id, intent));
             let intents = rows.take(list.limit as usize).map(row).collect();
@@ -309,7 +348,17 @@ fn query(state: &State, request: &QueryRequest) -> Result<query_response::Outcom
         query_request::Query::ListRecords(list) => {
             query_response::Outcome::Records(state.records.list(list))
         }
-        query_request::Query::MailboxBacklog(_) => unreachable!("gateways subscribe instead"),
+        query_request::Query::MailboxBacklog(backlog) => {
+            let mailbox = backlog.mailbox.as_ref().unwrap();
+            assert_eq!(mailbox.workspace_id, scope.unwrap().workspace_id);
+            let group = u32::from(group_of(mailbox_slot(mailbox), SHARD_GROUPS));
+            assert_eq!(group, request.group, "wrong group");
+            let key = (mailbox.workspace_id.clone(), mailbox.address.clone());
+            let entries = state.mailboxes.get(&key).into_iter().flatten();
+            let after = entries.filter(|entry| entry.cursor > backlog.since);
+            let entries = after.take(backlog.limit as usize).cloned().collect();
+            query_response::Outcome::Deliveries(DeliveryList { entries })
+        }
         query_request::Query::ListDeadLetters(_) => {
             let workspace = &scope.unwrap().workspace_id;
             query_response::Outcome::DeadLetters(push::dead_letters(

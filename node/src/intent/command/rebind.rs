@@ -27,10 +27,9 @@ pub(in crate::intent) fn decide(intent: &Intent, mode: DeliveryMode, now_ms: i64
         let event = delivered(&after, now_ms);
         after.evolve(&event);
         decision.events.push(event);
-        decision.deposit(submit::deposit(&after));
-    } else if !intent.is_deposited() {
-        decision.deposit(submit::deposit(&after));
     }
+    // The same place in the mailbox, with what is new.
+    decision.deposit(submit::deposit(&after));
     decision.requeue(intent, &after);
     Verdict::Append(decision)
 }

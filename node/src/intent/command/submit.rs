@@ -116,6 +116,8 @@ pub(in crate::intent) fn deposit(intent: &Intent) -> Deposit {
         traceparent: submission.traceparent.clone(),
         status: intent.state.status,
         intent_seq: intent.state.last_seq,
+        created_at_ms: intent.state.created_at_ms,
+        mode: intent.holder().mode,
     };
     Deposit { mailbox: Some(intent.mailbox()), delivery: Some(delivery) }
 }

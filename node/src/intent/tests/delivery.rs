@@ -99,8 +99,9 @@ fn another_road_delivers_what_was_to_be_pushed() {
     // Back to pushing: nothing happens to the status, and attempts are counted anew.
     let decision = run(&mut intent, &Command::Rebind(DeliveryMode::Http), NOW + 3);
     assert!(decision.events.is_empty());
-    let [effect] = &decision.effects[..] else { panic!("one effect") };
-    let Some(EffectKind::QueuePush(push)) = &effect.kind else { panic!("a push") };
+    let [deposit, push] = &decision.effects[..] else { panic!("two effects") };
+    assert!(matches!(deposit.kind, Some(EffectKind::Deposit(_))), "its row says how it goes");
+    let Some(EffectKind::QueuePush(push)) = &push.kind else { panic!("a push") };
     assert_eq!((&*push.address, push.again), ("agent://acme/prod/checker", true));
     assert_eq!(intent.state.delivery_attempt, 0);
     assert_eq!(intent.state.status(), Status::Delivered);
