@@ -1,6 +1,7 @@
 //! The gRPC API `axp.v1`: the same service layer as HTTP, with health and reflection.
 
 mod agents;
+mod bodies;
 mod convert;
 mod enter;
 mod error;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use self::account::*;
-pub(crate) use self::controls::ControlsBody;
+pub(crate) use self::controls::{ControlsBody, controls_of, policy_of};
 use self::controls::{controls_json, policy_json};
 pub(crate) use self::event::*;
 pub(crate) use self::intent::*;

@@ -9,6 +9,7 @@ use prost_types::{Struct, Timestamp};
 use super::structs;
 use crate::error::ApiError;
 use crate::json::Fields;
+use crate::model;
 use crate::service::{Resolved, Submitted};
 
 pub(super) fn timestamp(unix_ms: i64) -> Timestamp {
@@ -55,6 +56,13 @@ pub(super) fn intent(view: &IntentView) -> Result<v1::Intent, ApiError> {
         last_seq: state.last_seq,
         waiting_reason: waiting.unwrap_or_default().to_owned(),
         policy_generation: state.policy_generation,
+        handler: state.handler.clone(),
+        delivery_attempt: state.delivery_attempt,
+        remind_count: state.remind_count,
+        controls: Some(structs::from_bytes(&model::controls_of(state))),
+        policy: Some(structs::from_bytes(&model::policy_of(state))),
+        human_task: (!submission.human_task_json.is_empty())
+            .then(|| structs::from_bytes(&submission.human_task_json)),
     })
 }
 

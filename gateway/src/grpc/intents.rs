@@ -7,16 +7,14 @@ use std::sync::Arc;
 use axp_proto::log::Status as IntentStatus;
 use axp_proto::v1;
 use axp_proto::v1::intents_server::Intents as Api;
-use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use serde_json::{Map, Value, json};
 use tokio::time::timeout_at;
 use tonic::{Request, Response, Status};
 
 use super::enter::{Method, enter};
 use super::error::stopping;
-use super::{convert, structs};
+use super::{bodies, convert, structs};
 use crate::clock;
 use crate::cluster::{Item, Subscription};
 use crate::error::ApiError;
@@ -38,7 +36,7 @@ impl Api for Intents {
     ) -> Result<Response<v1::SubmitResponse>, Status> {
         let method = Method::unary("axp.v1.Intents/Submit");
         enter(&self.0, method, request, async |call, message: v1::SubmitRequest| {
-            let submitted = self.0.submit(&call, &submit_body(&message)).await?;
+            let submitted = self.0.submit(&call, &bodies::submit(&message)).await?;
             Ok(convert::submitted(&submitted))
         })
         .await
@@ -102,7 +100,7 @@ impl Api for Intents {
     ) -> Result<Response<v1::ResolveResponse>, Status> {
         let method = Method::unary("axp.v1.Intents/Resolve");
         enter(&self.0, method, request, async |call, message: v1::ResolveRequest| {
-            let body = resolve_body(&message);
+            let body = bodies::resolve(&message);
             let resolved = self.0.resolve(&call, &message.intent_id, &body).await?;
             let (intent, event) = convert::resolved(&resolved)?;
             Ok(v1::ResolveResponse { intent, event })
@@ -120,6 +118,92 @@ impl Api for Intents {
             let resumed = self.0.finish(&call, &message.intent_id, message.fail, outcome).await?;
             let (intent, event) = convert::resolved(&resumed)?;
             Ok(v1::ResumeResponse { intent, event })
+        })
+        .await
+    }
+
+    async fn acknowledge(
+        &self,
+        request: Request<v1::AcknowledgeRequest>,
+    ) -> Result<Response<v1::ResumeResponse>, Status> {
+        let method = Method::unary("axp.v1.Intents/Acknowledge");
+        enter(&self.0, method, request, async |call, message: v1::AcknowledgeRequest| {
+            let acknowledged = self.0.acknowledge(&call, &message.intent_id).await?;
+            let (intent, event) = convert::resolved(&acknowledged)?;
+            Ok(v1::ResumeResponse { intent, event })
+        })
+        .await
+    }
+
+    async fn answer(
+        &self,
+        request: Request<v1::AnswerRequest>,
+    ) -> Result<Response<v1::ResumeResponse>, Status> {
+        let method = Method::unary("axp.v1.Intents/Answer");
+        enter(&self.0, method, request, async |call, message: v1::AnswerRequest| {
+            let body = bodies::answer(&message);
+            let answered = self.0.resume(&call, &message.intent_id, &body).await?;
+            let (intent, event) = convert::resolved(&answered)?;
+            Ok(v1::ResumeResponse { intent, event })
+        })
+        .await
+    }
+
+    async fn pending(
+        &self,
+        request: Request<v1::PendingRequest>,
+    ) -> Result<Response<v1::PendingResponse>, Status> {
+        let method = Method::unary("axp.v1.Intents/Pending");
+        enter(&self.0, method, request, async |call, message: v1::PendingRequest| {
+            let agent = if message.agent.is_empty() {
+                self.0.acting_agent(&call)?
+            } else {
+                call.caller.normalise(&message.agent)?
+            };
+            let limit = if message.limit == 0 { LIST_DEFAULT } else { message.limit.min(LIST_MAX) };
+            let page = self.0.pending(&call, agent, message.since, limit).await?;
+            let deliveries = page.entries.iter().filter_map(convert::delivery).collect();
+            Ok(v1::PendingResponse { deliveries, next_since: page.next_since })
+        })
+        .await
+    }
+
+    async fn update_controls(
+        &self,
+        request: Request<v1::UpdateControlsRequest>,
+    ) -> Result<Response<v1::UpdateControlsResponse>, Status> {
+        let method = Method::unary("axp.v1.Intents/UpdateControls");
+        enter(&self.0, method, request, async |call, message: v1::UpdateControlsRequest| {
+            let body = bodies::controls(&message);
+            let changed = self.0.update_controls(&call, &message.intent_id, &body).await?;
+            let (intent, _) = convert::resolved(&changed)?;
+            Ok(v1::UpdateControlsResponse { applied: !changed.stale, intent })
+        })
+        .await
+    }
+
+    async fn update_policy(
+        &self,
+        request: Request<v1::UpdatePolicyRequest>,
+    ) -> Result<Response<v1::UpdateControlsResponse>, Status> {
+        let method = Method::unary("axp.v1.Intents/UpdatePolicy");
+        enter(&self.0, method, request, async |call, message: v1::UpdatePolicyRequest| {
+            let body = bodies::policy(&message);
+            let changed = self.0.update_policy(&call, &message.intent_id, &body).await?;
+            let (intent, _) = convert::resolved(&changed)?;
+            Ok(v1::UpdateControlsResponse { applied: !changed.stale, intent })
+        })
+        .await
+    }
+
+    async fn bulk_cancel(
+        &self,
+        request: Request<v1::BulkCancelRequest>,
+    ) -> Result<Response<v1::BulkCancelResponse>, Status> {
+        let method = Method::unary("axp.v1.Intents/BulkCancel");
+        enter(&self.0, method, request, async |call, message: v1::BulkCancelRequest| {
+            let done = self.0.bulk_cancel(&call, &bodies::bulk_cancel(&message)).await?;
+            Ok(v1::BulkCancelResponse { intent_ids: done.intent_ids })
         })
         .await
     }
@@ -202,38 +286,4 @@ fn statuses(words: &[String]) -> Result<Vec<IntentStatus>, ApiError> {
             .ok_or_else(|| ApiError::invalid(&["statuses"], "is no status", "value_error"))
     };
     words.iter().map(parse).collect()
-}
-
-fn submit_body(message: &v1::SubmitRequest) -> Bytes {
-    let mut body = Map::new();
-    put(&mut body, "intent_type", &message.intent_type);
-    put(&mut body, "to_agent", &message.to_agent);
-    put(&mut body, "correlation_id", &message.correlation_id);
-    put(&mut body, "reply_to", &message.reply_to);
-    if let Some(payload) = &message.payload {
-        body.insert("payload".to_owned(), structs::to_json(payload));
-    }
-    if let Some(deadline) = &message.deadline_at {
-        let deadline = clock::rfc3339(convert::unix_ms(deadline));
-        body.insert("deadline_at".to_owned(), json!(deadline));
-    }
-    Bytes::from(Value::Object(body).to_string())
-}
-
-fn resolve_body(message: &v1::ResolveRequest) -> Bytes {
-    let mut body = Map::new();
-    put(&mut body, "status", &message.status);
-    put(&mut body, "reason", &message.reason);
-    for (name, object) in [("result", &message.result), ("error", &message.error)] {
-        if let Some(object) = object {
-            body.insert(name.to_owned(), structs::to_json(object));
-        }
-    }
-    Bytes::from(Value::Object(body).to_string())
-}
-
-fn put(body: &mut Map<String, Value>, name: &str, text: &str) {
-    if !text.is_empty() {
-        body.insert(name.to_owned(), Value::String(text.to_owned()));
-    }
 }

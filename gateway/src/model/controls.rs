@@ -3,6 +3,7 @@
 use axp_proto::ids::IntentId;
 use axp_proto::json::ObjectWriter;
 use axp_proto::log::{Grant, IntentState, Member};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -44,27 +45,34 @@ impl ControlsBody {
 }
 
 pub(super) fn controls_json(state: &IntentState) -> RawJson {
-    RawJson::new(&object(&state.controls))
+    RawJson::new(&controls_of(state))
+}
+
+pub(super) fn policy_json(state: &IntentState) -> RawJson {
+    RawJson::new(&policy_of(state))
+}
+
+pub(crate) fn controls_of(state: &IntentState) -> Bytes {
+    object(&state.controls)
 }
 
 /// `{"grants": {...}, "envelope": {...}}`, in the words of the patches.
-pub(super) fn policy_json(state: &IntentState) -> RawJson {
+pub(crate) fn policy_of(state: &IntentState) -> Bytes {
     let policy = state.policy.clone().unwrap_or_default();
     let grants = policy.grants.iter().fold(ObjectWriter::default(), |object, grant| {
         object.raw(&format!("delegate:{}", grant.grantee), &allowed(grant))
     });
-    let json = ObjectWriter::default()
+    ObjectWriter::default()
         .raw("grants", &grants.finish())
         .raw("envelope", &object(&policy.envelope))
-        .finish();
-    RawJson::new(&json)
+        .finish()
 }
 
 fn allowed(grant: &Grant) -> Vec<u8> {
     serde_json::json!({ "allow": grant.allow }).to_string().into_bytes()
 }
 
-fn object(members: &[Member]) -> bytes::Bytes {
+fn object(members: &[Member]) -> Bytes {
     let object = members
         .iter()
         .fold(ObjectWriter::default(), |object, member| object.raw(&member.name, &member.json));

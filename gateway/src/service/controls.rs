@@ -38,14 +38,14 @@ impl Service {
         }
         let patch = patch.unwrap_or_default();
         let members = members(&mut reader, "controls_patch", &patch, &KNOWN_CONTROLS)?;
-        let envelope = Envelope::read(&mut reader);
+        let common = Common::read(&mut reader);
         reader.finish()?;
         let acting = self.acting_agent(call)?;
         let command = UpdateControls {
             patch: members,
-            reason: envelope.reason,
-            actor: envelope.actor.unwrap_or_else(|| acting.clone()),
-            expected_policy_generation: envelope.expected,
+            reason: common.reason,
+            actor: common.actor.unwrap_or_else(|| acting.clone()),
+            expected_policy_generation: common.expected,
             asserted: call.owner.is_some(),
         };
         let command = execute_request::Command::UpdateControls(command);
@@ -66,16 +66,16 @@ impl Service {
         let bounds = reader.object("envelope_patch").unwrap_or_default();
         let members = members(&mut reader, "envelope_patch", &bounds, &KNOWN_BOUNDS)?;
         let expires_at_ms = expires_at(&mut reader, &members);
-        let envelope = Envelope::read(&mut reader);
+        let common = Common::read(&mut reader);
         reader.finish()?;
         let acting = self.acting_agent(call)?;
         let command = UpdatePolicy {
             grants,
             envelope: members,
             expires_at_ms,
-            reason: envelope.reason,
-            actor: envelope.actor.unwrap_or_else(|| acting.clone()),
-            expected_policy_generation: envelope.expected,
+            reason: common.reason,
+            actor: common.actor.unwrap_or_else(|| acting.clone()),
+            expected_policy_generation: common.expected,
             asserted: call.owner.is_some(),
         };
         let command = execute_request::Command::UpdatePolicy(command);
@@ -84,13 +84,13 @@ impl Service {
 }
 
 /// What both bodies have in common.
-struct Envelope {
+struct Common {
     actor: Option<String>,
     reason: String,
     expected: Option<u32>,
 }
 
-impl Envelope {
+impl Common {
     fn read(reader: &mut Reader<'_>) -> Self {
         reader.boolean("internal_scheduler");
         Self {

@@ -6,7 +6,7 @@
 //! anything else ................................... an agent's result: the intent ends
 //! ```
 
-use axp_proto::node::{AgentResult, ControlResume, execute_request};
+use axp_proto::node::{Acknowledge, AgentResult, ControlResume, execute_request};
 use bytes::Bytes;
 
 use super::resolve::Resolved;
@@ -69,6 +69,21 @@ impl Service {
             }
         };
         self.end(call, intent_id, VERB, body, actor, command).await
+    }
+
+    /// Says that the agent has the intent.
+    ///
+    /// # Errors
+    /// 409 when it has ended, 404 when it is unknown.
+    pub(crate) async fn acknowledge(
+        &self,
+        call: &Call,
+        intent_id: &str,
+    ) -> Result<Resolved, ApiError> {
+        let actor = self.acting_agent(call)?;
+        let command = Acknowledge { actor: actor.clone() };
+        let command = execute_request::Command::Acknowledge(command);
+        self.end(call, intent_id, "acknowledge", b"", actor, command).await
     }
 
     /// An agent's result without a body to tell meanings apart by.

@@ -3,8 +3,9 @@
 use axp_proto::v1::agents_client::AgentsClient;
 use axp_proto::v1::intents_client::IntentsClient;
 use axp_proto::v1::{
-    GetRequest, ListRequest, ListenRequest, ResolveRequest, ResumeRequest, SubmitRequest,
-    WatchRequest,
+    AcknowledgeRequest, AnswerRequest, BulkCancelRequest, GetRequest, ListRequest, ListenRequest,
+    PendingRequest, ResolveRequest, ResumeRequest, SubmitRequest, UpdateControlsRequest,
+    UpdatePolicyRequest, WatchRequest,
 };
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
@@ -180,4 +181,56 @@ async fn health_and_reflection_are_served() {
         names.contains(&"axp.v1.Intents".to_owned()) && names.contains(&"axp.v1.Agents".to_owned())
     );
     assert!(names.iter().all(|name| !name.starts_with("axp.node")), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_the_lifecycle_is_there_as_well() {
+    let world = World::new().await;
+    let mut client = IntentsClient::new(channel(&world).await);
+    let id = world.submit("default").await;
+    let pending = client.pending(with_key(PendingRequest::default())).await.unwrap().into_inner();
+    assert_eq!((pending.deliveries[0].intent_id.as_str(), pending.next_since), (&*id, None));
+    let acknowledge = AcknowledgeRequest { intent_id: id.clone() };
+    let acknowledged = client.acknowledge(with_key(acknowledge)).await.unwrap().into_inner();
+    assert_eq!(acknowledged.event.unwrap().event_type, "intent.acknowledged");
+
+    let update = UpdateControlsRequest {
+        intent_id: id.clone(),
+        controls_patch: Some(object("timeout_seconds", 60.0)),
+        expected_policy_generation: Some(0),
+        ..UpdateControlsRequest::default()
+    };
+    let changed = client.update_controls(with_key(update.clone())).await.unwrap().into_inner();
+    let intent = changed.intent.unwrap();
+    assert_eq!((changed.applied, intent.policy_generation), (true, 1));
+    assert_eq!(intent.controls, Some(object("timeout_seconds", 60.0)));
+    assert!(!client.update_controls(with_key(update)).await.unwrap().into_inner().applied);
+    let update = UpdatePolicyRequest {
+        intent_id: id.clone(),
+        envelope_patch: Some(object("max_retry_count", 3.0)),
+        ..UpdatePolicyRequest::default()
+    };
+    let changed = client.update_policy(with_key(update)).await.unwrap().into_inner();
+    let envelope = Value { kind: Some(Kind::StructValue(object("max_retry_count", 3.0))) };
+    assert_eq!(changed.intent.unwrap().policy.unwrap().fields["envelope"], envelope);
+
+    let cancel = BulkCancelRequest { older_than_hours: 1.0, ..BulkCancelRequest::default() };
+    let canceled = client.bulk_cancel(with_key(cancel)).await.unwrap().into_inner();
+    assert_eq!(canceled.intent_ids, [id]);
+
+    let outcome = Value { kind: Some(Kind::StringValue("approved".to_owned())) };
+    let task_result = Struct { fields: [("outcome".to_owned(), outcome)].into() };
+    let task = SubmitRequest {
+        remind_after_seconds: 60,
+        human_task: Some(Struct::default()),
+        ..submit("agent_core")
+    };
+    let asked = client.submit(with_key(task)).await.unwrap().into_inner();
+    assert_eq!(asked.status, "WAITING");
+    let nothing = AnswerRequest { intent_id: asked.intent_id.clone(), task_result: None };
+    let refused = client.answer(with_key(nothing)).await.unwrap_err();
+    assert_eq!(code(&refused), "validation_error");
+    let answer = AnswerRequest { intent_id: asked.intent_id, task_result: Some(task_result) };
+    let answered = client.answer(with_key(answer)).await.unwrap().into_inner();
+    assert_eq!(answered.event.unwrap().status, "COMPLETED");
 }

@@ -169,7 +169,7 @@ async fn one_of_many_changes_of_a_generation_is_applied() {
 /// A poller: takes the oldest, finishes it, until nothing is left of `total`.
 async fn poll(cluster: &Cluster, total: usize) -> HashSet<Bytes> {
     let mut finished = HashSet::new();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + 2 * PATIENCE;
     loop {
         let page = MailboxBacklog { mailbox: Some(mailbox()), since: 0, limit: 5 };
         let answer = cluster.query(mailbox_group(), Query::MailboxBacklog(page)).await;
@@ -201,21 +201,21 @@ async fn poll(cluster: &Cluster, total: usize) -> HashSet<Bytes> {
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_pollers_finish_everything_while_a_leader_is_killed() {
     let mut cluster = Cluster::start(3).await;
-    let ids: Vec<_> = (0..30).map(|number| new_id(number * 130)).collect();
-    for id in &ids[..15] {
+    let ids: Vec<_> = (0..12).map(|number| new_id(number * 330)).collect();
+    for id in &ids[..6] {
         accepted(cluster.execute(submit(*id)).await);
     }
     let leader = cluster.leader(mailbox_group() as u16).await;
     cluster.crash(leader).await;
     let more = async {
-        for id in &ids[15..] {
+        for id in &ids[6..] {
             accepted(cluster.execute(submit(*id)).await);
         }
     };
     let (a, b, c, ()) =
-        tokio::join!(poll(&cluster, 30), poll(&cluster, 30), poll(&cluster, 30), more);
+        tokio::join!(poll(&cluster, 12), poll(&cluster, 12), poll(&cluster, 12), more);
     let all: HashSet<_> = a.union(&b).chain(&c).cloned().collect();
-    assert!(all.len() <= 30);
+    assert!(all.len() <= 12);
     // Each has one end. A poller whose answer was lost may not know that it was the one.
     for id in &ids {
         let ends = events(&cluster, *id).await;
@@ -227,9 +227,9 @@ async fn concurrent_pollers_finish_everything_while_a_leader_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_timers_at_once_fire_once_each_and_not_early() {
-    const TIMERS: u64 = 1_200;
+    const TIMERS: u64 = 400;
     let cluster = Cluster::start(1).await;
-    let deadline = now_ms() + 6_000;
+    let deadline = now_ms() + 15_000;
     let ids: Vec<_> = (0..TIMERS).map(|_| new_id(5)).collect();
     let submits = ids.iter().map(|id| {
         let submission = Submission { deadline_at_ms: Some(deadline), ..submission() };

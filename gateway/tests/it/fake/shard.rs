@@ -266,6 +266,9 @@ fn command(
                 (EventType::Completed, IntentStatus::Completed, it.actor, details)
             }
         }
+        execute_request::Command::Acknowledge(it) => {
+            (EventType::Acknowledged, IntentStatus::Acknowledged, it.actor, Bytes::new())
+        }
         other => panic!("no gateway sends {other:?}"),
     };
     state.append(&id.to_string(), kind, status, &details);
