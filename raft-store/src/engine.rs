@@ -21,7 +21,7 @@ pub(crate) mod fjall;
 pub mod sim;
 pub(crate) mod sled;
 
-/// Called with each key and value of a scan, in ascending order; may stop it.
+/// Called with each key and value of a scan, in its order; may stop it.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// Which engine a node directory is written with; fixed when the directory is created.
@@ -127,6 +127,9 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
 
     /// Visits the keys in `from..to` in ascending order.
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error>;
+
+    /// As [`Self::scan`], in descending order.
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error>;
 
     /// The keys in `from..to` as they are now, whatever is written later. The caller sees to it
     /// that nobody writes to this range until the call returns. `spool` is a free file name for

@@ -52,15 +52,44 @@ impl StateReader {
     pub fn scan(&self, prefix: &[u8], from: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
         // Held until the scan ends: a retired generation stays whole for as long.
         let generation = self.group.generation.load_full();
-        let keys = self.group.keys;
-        let start = keys.key(generation.number, from.max(prefix));
-        let end = match successor(prefix) {
-            Some(next) => keys.key(generation.number, &next),
-            None => keys.generation_end(generation.number),
-        };
+        let start = self.group.keys.key(generation.number, from.max(prefix));
+        let end = self.end(generation.number, prefix);
         if start >= end {
             return Ok(());
         }
         self.engine.scan(&start, &end, &mut |key, value| visit(&key[StateKeys::PREFIX..], value))
+    }
+
+    /// Visits keys that start with `prefix` and come before `to`, in descending order, until
+    /// `visit` breaks. Without a `to` it begins with the last key of the prefix.
+    ///
+    /// # Errors
+    /// When the engine cannot read.
+    pub fn scan_back(
+        &self,
+        prefix: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Error> {
+        let generation = self.group.generation.load_full();
+        let start = self.group.keys.key(generation.number, prefix);
+        let end = self.end(generation.number, prefix);
+        let end = match to {
+            Some(to) => self.group.keys.key(generation.number, to).min(end),
+            None => end,
+        };
+        if start >= end {
+            return Ok(());
+        }
+        let visit = &mut |key: &[u8], value: &[u8]| visit(&key[StateKeys::PREFIX..], value);
+        self.engine.scan_back(&start, &end, visit)
+    }
+
+    /// Just after the last key with this prefix.
+    fn end(&self, generation: u32, prefix: &[u8]) -> Bytes {
+        match successor(prefix) {
+            Some(next) => self.group.keys.key(generation, &next),
+            None => self.group.keys.generation_end(generation),
+        }
     }
 }

@@ -95,6 +95,10 @@ impl Engine for Fjall {
         visit_all(self.data.range::<&[u8], _>(range(from, to)), visit)
     }
 
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        visit_all(self.data.range::<&[u8], _>(range(from, to)).rev(), visit)
+    }
+
     fn view(&self, _from: &[u8], to: &[u8], _spool: &Path) -> Result<Arc<dyn View>, Error> {
         let view = FjallView {
             snapshot: self.database.snapshot(),
@@ -113,8 +117,11 @@ fn range<'a>(from: &'a [u8], to: &'a [u8]) -> (Bound<&'a [u8]>, Bound<&'a [u8]>)
     (Bound::Included(from), Bound::Excluded(to))
 }
 
-fn visit_all(iter: ::fjall::Iter, visit: &mut Visit<'_>) -> Result<(), Error> {
-    for guard in iter {
+fn visit_all(
+    guards: impl Iterator<Item = ::fjall::Guard>,
+    visit: &mut Visit<'_>,
+) -> Result<(), Error> {
+    for guard in guards {
         let (key, value) = guard.into_inner().map_err(wrap("scan"))?;
         if let ControlFlow::Break(()) = visit(&key, &value) {
             break;

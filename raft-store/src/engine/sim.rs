@@ -77,11 +77,13 @@ fn refused(action: &'static str) -> Error {
 }
 
 fn visit_all(map: &Map, from: &[u8], to: &[u8], visit: &mut Visit<'_>) {
-    if from >= to {
-        return;
+    if from < to {
+        visit_each(map.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))), visit);
     }
-    let range = (Bound::Included(from), Bound::Excluded(to));
-    for (key, value) in map.range::<[u8], _>(range) {
+}
+
+fn visit_each<'a>(rows: impl Iterator<Item = (&'a Bytes, &'a Bytes)>, visit: &mut Visit<'_>) {
+    for (key, value) in rows {
         if let ControlFlow::Break(()) = visit(key, value) {
             break;
         }
@@ -122,6 +124,15 @@ impl Engine for Sim {
         // A copy, so that the visitor may use the engine.
         let map = self.inner().visible.clone();
         visit_all(&map, from, to, visit);
+        Ok(())
+    }
+
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        let map = self.inner().visible.clone();
+        if from < to {
+            let range = (Bound::Included(from), Bound::Excluded(to));
+            visit_each(map.range::<[u8], _>(range).rev(), visit);
+        }
         Ok(())
     }
 

@@ -118,13 +118,11 @@ impl Engine for Sled {
     }
 
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        for item in self.database.range(from..to) {
-            let (key, value) = item.map_err(wrap("scan"))?;
-            if let ControlFlow::Break(()) = visit(&key, &value) {
-                break;
-            }
-        }
-        Ok(())
+        visit_all(self.database.range(from..to), visit)
+    }
+
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        visit_all(self.database.range(from..to).rev(), visit)
     }
 
     fn view(&self, from: &[u8], to: &[u8], spool: &Path) -> Result<Arc<dyn View>, Error> {
@@ -144,4 +142,17 @@ impl Engine for Sled {
     fn view_is_cheap(&self) -> bool {
         false
     }
+}
+
+fn visit_all(
+    items: impl Iterator<Item = ::sled::Result<(::sled::IVec, ::sled::IVec)>>,
+    visit: &mut Visit<'_>,
+) -> Result<(), Error> {
+    for item in items {
+        let (key, value) = item.map_err(wrap("scan"))?;
+        if let ControlFlow::Break(()) = visit(&key, &value) {
+            break;
+        }
+    }
+    Ok(())
 }

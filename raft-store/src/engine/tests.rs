@@ -79,6 +79,8 @@ fn a_scan_covers_its_range_and_stops_when_told() {
         engine.write(puts(&[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")])).unwrap();
         let range = collect(&|visit| engine.scan(b"b", b"d", visit));
         assert_eq!(range, ["b=2", "c=3"], "{name}");
+        let back = collect(&|visit| engine.scan_back(b"b", b"d", visit));
+        assert_eq!(back, ["c=3", "b=2"], "{name}");
         let mut seen = 0;
         engine
             .scan(b"a", b"z", &mut |_, _| {

@@ -55,6 +55,10 @@ impl Engine for Guarded {
         self.engine.scan(from, to, visit)
     }
 
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+        self.engine.scan_back(from, to, visit)
+    }
+
     fn view(&self, from: &[u8], to: &[u8], spool: &Path) -> Result<Arc<dyn View>, Error> {
         let view = self.engine.view(from, to, spool)?;
         Ok(Arc::new(GuardedView { view, _usage: self.usage.clone() }))
