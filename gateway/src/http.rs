@@ -1,9 +1,11 @@
 //! The HTTP API: routes, and the translation between requests and the service layer.
 
 mod agents;
+mod approvals;
 mod capabilities;
 mod error;
 mod health;
+mod inbox;
 mod intents;
 mod middleware;
 mod openapi;
@@ -60,6 +62,16 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
             "/v1/service-accounts/{account_id}/keys/{key_id}/revoke",
             post(service_accounts::revoke_key),
         )
+        .route("/v1/inbox", get(inbox::list))
+        .route("/v1/inbox/changes", get(inbox::changes))
+        .route("/v1/inbox/{thread_id}", get(inbox::get))
+        .route("/v1/inbox/{thread_id}/reply", post(inbox::reply))
+        .route("/v1/inbox/{thread_id}/delegate", post(inbox::delegate))
+        .route("/v1/inbox/{thread_id}/approve", post(inbox::approve))
+        .route("/v1/inbox/{thread_id}/reject", post(inbox::reject))
+        .route("/v1/inbox/{thread_id}/messages/delete", post(inbox::delete_messages))
+        .route("/v1/inbox/{thread_id}/read", post(inbox::read))
+        .route("/v1/approvals/{approval_id}/decision", post(approvals::decide))
         .route("/v1/capabilities", get(capabilities::get))
         .route_layer(from_fn_with_state(Arc::clone(&service), middleware::admit));
     Router::new()

@@ -15,6 +15,7 @@ pub(crate) const CONNECTIONS_OPEN: &str = "axp_gateway_connections_open";
 pub(crate) const STREAMS_OPEN: &str = "axp_gateway_streams_open";
 pub(crate) const STALLED_READERS_TOTAL: &str = "axp_gateway_stalled_readers_total";
 pub(crate) const RESUBSCRIBED_TOTAL: &str = "axp_gateway_resubscribed_total";
+pub(crate) const OUTCOMES_PENDING_TOTAL: &str = "axp_gateway_outcomes_pending_total";
 pub(crate) const NODE_ATTEMPTS_TOTAL: &str = "axp_gateway_node_attempts_total";
 pub(crate) const CONTROL_REVISION: &str = "axp_gateway_control_revision";
 pub(crate) const CONTROL_CONFLICTS_TOTAL: &str = "axp_gateway_control_conflicts_total";
@@ -68,6 +69,10 @@ fn describe() {
     describe_gauge!(STREAMS_OPEN, "event streams, bounded by limits.streams-max");
     describe_counter!(STALLED_READERS_TOTAL, "connections closed because the client read nothing");
     describe_counter!(RESUBSCRIBED_TOTAL, "subscriptions moved to another node or opened again");
+    describe_counter!(
+        OUTCOMES_PENDING_TOTAL,
+        "resolves answered before the outcome was in the inbox of reply_to"
+    );
     describe_counter!(NODE_ATTEMPTS_TOTAL, "calls of nodes, by outcome");
     describe_gauge!(CONTROL_REVISION, "revision of the cached control data");
     describe_counter!(CONTROL_CONFLICTS_TOTAL, "control decisions taken again after a conflict");

@@ -4,6 +4,7 @@
 mod account;
 mod controls;
 mod event;
+mod inbox;
 mod intent;
 mod list;
 mod push;
@@ -16,6 +17,7 @@ pub(crate) use self::account::*;
 pub(crate) use self::controls::{ControlsBody, controls_of, policy_of};
 use self::controls::{controls_json, policy_json};
 pub(crate) use self::event::*;
+pub(crate) use self::inbox::*;
 pub(crate) use self::intent::*;
 pub(crate) use self::list::*;
 pub(crate) use self::push::*;

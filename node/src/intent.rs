@@ -18,6 +18,7 @@ mod command;
 mod decide;
 mod evolve;
 mod members;
+mod notice;
 mod rejection;
 mod reminders;
 mod state;

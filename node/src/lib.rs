@@ -16,6 +16,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod control;
+pub mod inbox;
 pub mod intent;
 pub mod metrics;
 pub mod node;

@@ -5,6 +5,7 @@ mod command;
 mod command_stream;
 pub mod control;
 pub mod courier;
+pub mod inbox;
 pub mod push;
 pub mod query;
 pub mod records;
@@ -14,6 +15,7 @@ pub mod subscribe;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::GroupId;
 use axp_proto::node as wire;
 use axp_raft_store::Raft;
@@ -62,6 +64,10 @@ impl Context {
 pub(crate) fn rejection(rejection: &Rejection) -> wire::Rejection {
     let message = rejection.message.clone().into_owned();
     wire::Rejection { code: rejection.code.as_str().to_owned(), message }
+}
+
+pub(crate) fn overloaded() -> wire::Rejection {
+    rejection(&Rejection::new(ErrorCode::Unavailable, "too many commands under way"))
 }
 
 pub(crate) fn view(intent: &Intent) -> wire::IntentView {

@@ -11,6 +11,7 @@ pub mod admission;
 pub mod apply;
 pub mod bells;
 pub mod handle;
+pub mod inbox;
 pub mod keys;
 pub mod led;
 pub mod metrics;

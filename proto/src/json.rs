@@ -37,6 +37,21 @@ impl ObjectWriter {
         if value.is_empty() { self } else { self.string(name, value) }
     }
 
+    /// Adds the members of a JSON object; an empty one has none.
+    #[must_use]
+    pub fn members(mut self, object: &[u8]) -> Self {
+        let object = object.trim_ascii();
+        let inner = object.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+        let inner = inner.unwrap_or_default().trim_ascii();
+        if !inner.is_empty() {
+            if self.text.len() > 1 {
+                self.text.push(b',');
+            }
+            self.text.extend_from_slice(inner);
+        }
+        self
+    }
+
     #[must_use]
     pub fn finish(mut self) -> Bytes {
         self.text.push(b'}');
@@ -83,5 +98,12 @@ mod tests {
             .finish();
         assert_eq!(json, r#"{"result":{"a":1},"reason":"say \"no\"\n\u0001é\\"}"#);
         assert_eq!(ObjectWriter::default().finish(), "{}");
+    }
+
+    #[test]
+    fn objects_can_be_merged() {
+        let json = ObjectWriter::default().string("a", "1").members(br#" {"b":{}} "#).members(b"");
+        assert_eq!(json.finish(), r#"{"a":"1","b":{}}"#);
+        assert_eq!(ObjectWriter::default().members(b"{ }").string("a", "").finish(), r#"{"a":""}"#);
     }
 }

@@ -7,6 +7,7 @@ pub mod control;
 pub mod error_code;
 pub mod hash;
 pub mod ids;
+pub mod inbox;
 pub mod json;
 pub mod names;
 pub mod shard_map;

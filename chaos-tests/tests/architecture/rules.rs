@@ -89,7 +89,7 @@ pub(crate) const ALL: &[Rule] = &[
         ..NODE_TEMPLATE
     },
     Rule {
-        within: &["node/src/intent"],
+        within: &["node/src/intent", "node/src/inbox"],
         forbidden: &[
             "std::time",
             "std::fs",
@@ -104,6 +104,22 @@ pub(crate) const ALL: &[Rule] = &[
             "axp_proto::v1",
         ],
         why: "the same entries give the same state on every replica: no clock, no I/O, no hash order",
+        ..NODE_TEMPLATE
+    },
+    Rule {
+        within: &["node/src/inbox"],
+        allowed: &[
+            "std",
+            "core",
+            "alloc",
+            "axp_proto",
+            "bytes",
+            "crate::inbox",
+            "crate::intent",
+            "self",
+            "super",
+        ],
+        why: "what a thread is and becomes is decided as purely as what an intent is",
         ..NODE_TEMPLATE
     },
     Rule {

@@ -3,6 +3,7 @@
 //! Each client has one operation under way at a time, over connections that are kept. What a
 //! server refuses or drops is counted by kind and followed by a pause, not hidden by a retry.
 
+mod inbox;
 mod lifecycle;
 mod push;
 mod submit;
@@ -36,6 +37,9 @@ enum Workload {
     Lifecycle(lifecycle::LifecycleArgs),
     /// Submit to agents with a callback; an operation ends when the push has arrived here.
     Push(push::PushArgs),
+    /// Submit with `reply_to` and resolve, then reply and approve in the inbox; an operation ends with
+    /// the decision acknowledged.
+    Inbox(inbox::InboxArgs),
     /// Many watchers on each intent; an operation is one event at one watcher.
     Watch(watch::WatchArgs),
     /// Intents whose deadlines pass within some time; measured is how late they time out.
@@ -83,6 +87,7 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> anyhow::Result<Exit> {
         Workload::Submit(args) => submit::run(args).await?,
         Workload::Lifecycle(args) => lifecycle::run(args).await?,
         Workload::Push(args) => push::run(args).await?,
+        Workload::Inbox(args) => inbox::run(args).await?,
         Workload::Watch(args) => watch::run(args).await?,
         Workload::Timers(args) => return timers::run(args, json).await,
     };
@@ -141,7 +146,7 @@ impl Run {
         number: usize,
         idempotency_key: Option<&str>,
     ) -> Result<String, Failure> {
-        self.submit_until(client, number, idempotency_key, None).await
+        self.submit_with(client, number, idempotency_key, None, "").await
     }
 
     /// As [`Self::submit`], with a deadline.
@@ -152,8 +157,20 @@ impl Run {
         idempotency_key: Option<&str>,
         deadline_at: Option<&str>,
     ) -> Result<String, Failure> {
+        self.submit_with(client, number, idempotency_key, deadline_at, "").await
+    }
+
+    /// With a deadline, and with more members, each closed by a comma.
+    async fn submit_with(
+        &self,
+        client: &mut Client,
+        number: usize,
+        idempotency_key: Option<&str>,
+        deadline_at: Option<&str>,
+        more: &str,
+    ) -> Result<String, Failure> {
         let mut body = format!(
-            "{{\"intent_type\":\"intent.bench.v1\",\"to_agent\":\"{}\",\"correlation_id\":\"{}\",",
+            "{{\"intent_type\":\"intent.bench.v1\",\"to_agent\":\"{}\",\"correlation_id\":\"{}\",{more}",
             self.agent(number),
             Uuid::new_v4(),
         )

@@ -31,7 +31,7 @@ fn assert_worked(report: &Value) {
 
 #[tokio::test]
 async fn each_workload_runs_to_its_end() {
-    for workload in ["submit", "lifecycle", "watch"] {
+    for workload in ["submit", "lifecycle", "inbox", "watch"] {
         assert_worked(&bench(Manners::default(), workload).await);
     }
 }

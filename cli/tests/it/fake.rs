@@ -109,6 +109,11 @@ impl Handler {
         match (parts.method.as_str(), &path[1..]) {
             ("POST", ["intents"]) => self.submit(&mut state, &body),
             ("POST", ["intents", id, "resume" | "resolve"]) => self.end(&mut state, id, &body),
+            ("POST", ["inbox", id, "reply" | "approve"]) => {
+                let ended = state.ended.iter().any(|ended| ended == id);
+                let owned = parts.uri.query().is_some_and(|query| query.contains("owner_agent="));
+                if ended && owned { ok(&json!({"ok": true})) } else { error(404, "not_found") }
+            }
             ("GET", ["intents", id, "events", "stream"] | ["agents", id, "intents", "stream"]) => {
                 let of_intent = path[1] == "intents";
                 if of_intent && !state.logs.contains_key(*id) {
@@ -159,7 +164,8 @@ impl Handler {
         state.append(id, id, if failed { "failed" } else { "completed" }, 1);
         state.ended.push(id.to_owned());
         self.changed.send_modify(|changes| *changes += 1);
-        ok(&json!({"ok": true, "applied": true}))
+        let delivery = json!({"delivered": true});
+        ok(&json!({"ok": true, "applied": true, "completion_delivery": delivery}))
     }
 
     async fn stream(&self, log: &str, query: &str) -> Response<Body> {

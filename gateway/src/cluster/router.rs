@@ -11,9 +11,10 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use axp_proto::ids::{GroupId, SLOTS};
 use axp_proto::node::{
-    Accepted, CommitRequest, ExecuteRequest, NotLeader, ParcelList, PublishRequest, Published,
-    QueryRequest, RedeliverRequest, Rejection, RevisionRequest, commit_response, execute_response,
-    publish_response, query_response, redeliver_response, revision_response,
+    Accepted, CommitRequest, ExecuteRequest, InboxDone, InboxRequest, NotLeader, ParcelList,
+    PublishRequest, Published, QueryRequest, RedeliverRequest, Rejection, RevisionRequest,
+    commit_response, execute_response, inbox_response, publish_response, query_response,
+    redeliver_response, revision_response,
 };
 use tonic::{Code, Request, Status};
 
@@ -200,6 +201,33 @@ impl Router {
             }
         });
         Ok(outcome.await?.value)
+    }
+
+    /// Runs an action on an inbox.
+    ///
+    /// # Errors
+    /// When no leader answered in time. A rejection is an answer.
+    pub(crate) async fn inbox(
+        &self,
+        request: &InboxRequest,
+        deadline: Deadline,
+    ) -> Result<Result<InboxDone, Rejection>, Error> {
+        let group = group_of(request.group);
+        let outcome = self
+            .call(group, deadline, |link: Arc<Link>, patience| async move {
+                let request = timed(request.clone(), patience);
+                let answer = link.shard().inbox(request).await?.into_inner();
+                match answer.outcome {
+                    Some(inbox_response::Outcome::Done(done)) => Ok(Answer::Done(Ok(done))),
+                    Some(inbox_response::Outcome::Rejection(rejection)) => {
+                        Ok(Answer::Done(Err(rejection)))
+                    }
+                    Some(inbox_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
+                    None => Err(no_outcome()),
+                }
+            })
+            .await?;
+        Ok(outcome.value)
     }
 
     /// Commits a compare-and-set over control rows.

@@ -139,7 +139,8 @@ pub(super) async fn resolve(
     Body(body): Body,
 ) -> Result<Json<CommandBody>, ApiError> {
     let resolved = service.resolve(&call, &intent_id, &body).await?;
-    Ok(Json(CommandBody::new(&resolved)?.with_completion_delivery()))
+    let completion = service.completion(&call, &resolved).await?;
+    Ok(Json(CommandBody::new(&resolved)?.with_completion(completion.as_ref())))
 }
 
 /// An agent's result, a person's answer, or a control resume: the body decides.

@@ -10,7 +10,10 @@ use bytes::Bytes;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{agents, capabilities, health, intents, pushes, service_accounts, streams, webhooks};
+use super::{
+    agents, approvals, capabilities, health, inbox, intents, pushes, service_accounts, streams,
+    webhooks,
+};
 use crate::model::RawJson;
 
 #[derive(OpenApi)]
@@ -36,6 +39,16 @@ use crate::model::RawJson;
         streams::agent,
         agents::list,
         agents::get,
+        inbox::list,
+        inbox::changes,
+        inbox::get,
+        inbox::reply,
+        inbox::delegate,
+        inbox::approve,
+        inbox::reject,
+        inbox::delete_messages,
+        inbox::read,
+        approvals::decide,
         service_accounts::create,
         service_accounts::list,
         service_accounts::get,
@@ -168,6 +181,46 @@ pub(super) struct BulkCancel {
 }
 
 #[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/inbox.rs reads")]
+pub(super) struct ReplyToThread {
+    #[schema(min_length = 1, max_length = 131_072)]
+    message: String,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/inbox.rs reads")]
+pub(super) struct DelegateThread {
+    /// Without it nobody is told.
+    delegate_to: Option<String>,
+    note: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/inbox.rs reads")]
+pub(super) struct DecideThread {
+    comment: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/inbox.rs reads")]
+pub(super) struct DeleteMessages {
+    /// `self` or `both`
+    mode: String,
+    /// 1 to 100 of them.
+    message_ids: Option<Vec<String>>,
+    /// The last so many, 1 to 100; counts for nothing beside ids.
+    limit: Option<u32>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/approvals.rs reads")]
+pub(super) struct DecideApproval {
+    /// `approve` or `reject`
+    decision: String,
+    comment: Option<String>,
+}
+
+#[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what service/accounts/create.rs reads")]
 pub(super) struct CreateServiceAccount {
     org_id: Option<String>,
@@ -245,7 +298,7 @@ mod tests {
                 assert_eq!(operation["security"].is_null(), path == "/health", "{method} {path}");
             }
         }
-        assert_eq!(operations, 31);
+        assert_eq!(operations, 41);
         assert!(document["components"]["schemas"]["IntentBody"].is_object());
     }
 }

@@ -2,6 +2,7 @@
 
 use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::IntentId;
+use axp_proto::inbox::uuid_text;
 use axp_proto::log::{Status, TimerKind, WaitingReason};
 use axp_proto::node::IntentView;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use super::{EventBody, PendingWithBody, RawJson, controls_json, policy_json};
 use crate::clock::rfc3339;
 use crate::error::ApiError;
 use crate::json::Fields;
-use crate::service::{Resolved, Submitted};
+use crate::service::{Completion, Resolved, Submitted};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SubmittedBody {
@@ -222,10 +223,54 @@ pub(crate) struct CommandBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CompletionDeliveryBody {
     pub(crate) delivered: bool,
+    /// Why not: `reply_to_not_set`, or `pending` when it has not arrived by now and will later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<&'static str>,
+    /// As it was sent with the intent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_to: Option<String>,
+    /// The thread in the inbox of `reply_to`: the intent's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) thread_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) completion: Option<CompletionBody>,
+}
+
+/// What was handed to `reply_to`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CompletionBody {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) intent_id: String,
+    pub(crate) status: &'static str,
+}
+
+impl CompletionDeliveryBody {
+    fn new(completion: &Completion) -> Self {
+        let none = Self {
+            delivered: false,
+            reason: Some("reply_to_not_set"),
+            reply_to: None,
+            thread_id: None,
+            message_id: None,
+            completion: None,
+        };
+        let Some(reply_to) = &completion.reply_to else { return none };
+        Self {
+            delivered: completion.delivered,
+            reason: (!completion.delivered).then_some("pending"),
+            reply_to: Some(reply_to.clone()),
+            thread_id: Some(completion.intent_id.to_string()),
+            message_id: Some(uuid_text(&completion.message_id)),
+            completion: Some(CompletionBody {
+                kind: completion.event.r#type().wire_name(),
+                intent_id: completion.intent_id.to_string(),
+                status: completion.event.status().wire_name(),
+            }),
+        }
+    }
 }
 
 impl CommandBody {
@@ -252,16 +297,9 @@ impl CommandBody {
         })
     }
 
-    /// Says what became of the outcome for `reply_to`. Inboxes do not exist yet, and what is not
-    /// delivered is not called delivered.
-    pub(crate) fn with_completion_delivery(mut self) -> Self {
-        let reply_to = self.intent.reply_to.clone();
-        let reason = if reply_to.is_some() { "inbox_not_available" } else { "reply_to_not_set" };
-        if self.applied {
-            let reason = Some(reason);
-            self.completion_delivery =
-                Some(CompletionDeliveryBody { delivered: false, reason, reply_to });
-        }
+    /// Says what became of the outcome for `reply_to`.
+    pub(crate) fn with_completion(mut self, completion: Option<&Completion>) -> Self {
+        self.completion_delivery = completion.map(CompletionDeliveryBody::new);
         self
     }
 }

@@ -6,6 +6,7 @@
 //! anything else ................................... an agent's result: the intent ends
 //! ```
 
+use axp_proto::ids::IntentId;
 use axp_proto::node::{Acknowledge, AgentResult, ControlResume, execute_request};
 use bytes::Bytes;
 
@@ -106,6 +107,25 @@ impl Service {
         };
         let command = execute_request::Command::AgentResult(result);
         self.end(call, intent_id, VERB, &outcome_json, actor, command).await
+    }
+
+    /// A person's answer to the task that an intent waits with.
+    ///
+    /// # Errors
+    /// As [`Self::resume`].
+    pub(super) async fn answer_task(
+        &self,
+        call: &Call,
+        id: IntentId,
+        actor: &str,
+        answer: &Bytes,
+    ) -> Result<Resolved, ApiError> {
+        let id = id.to_string();
+        let result = self.answer(call, &id, answer, actor, None).await?;
+        let command = execute_request::Command::TaskResult(result);
+        // The caller's key belongs to the decision, not to this part of it.
+        let call = Call { idempotency_key: None, ..call.clone() };
+        self.end(&call, &id, VERB, answer, actor.to_owned(), command).await
     }
 }
 

@@ -41,6 +41,10 @@ impl Service {
             Some(to) => Some(self.escalation(call, to).await?),
             None => None,
         };
+        let reply_to = match &draft.reply_to {
+            Some(address) => Some(self.receiver(call, call.caller.normalise(address)?).await?),
+            None => None,
+        };
         // Fixed before the first attempt: repeating it under this id is harmless.
         let intent_id = Self::new_intent_id(claim.as_ref(), &target.mailbox());
         let request = ExecuteRequest {
@@ -50,7 +54,7 @@ impl Service {
             idempotency: claim.as_ref().map(Claim::to_wire),
             traceparent: call.trace.to_string(),
             command: Some(execute_request::Command::Submit(
-                draft.prepare(call, target, escalation),
+                draft.prepare(call, target, escalation, reply_to),
             )),
         };
         let outcome = self.cluster.router.execute(&request, call.deadline).await?;
@@ -101,8 +105,15 @@ struct Draft {
 }
 
 impl Draft {
-    fn prepare(self, call: &Call, target: Target, escalation: Option<Holder>) -> Submission {
+    fn prepare(
+        self,
+        call: &Call,
+        target: Target,
+        escalation: Option<Holder>,
+        reply_to: Option<Target>,
+    ) -> Submission {
         let caller = &call.caller;
+        let reply_to = reply_to.map(|target| target.mailbox()).unwrap_or_default();
         Submission {
             org_id: caller.org_id().to_owned(),
             workspace_id: caller.workspace_id().to_owned(),
@@ -127,6 +138,8 @@ impl Draft {
             sender_identity: caller.account_id().to_owned(),
             escalation,
             task: self.rules,
+            reply_to_address: reply_to.address,
+            reply_to_workspace_id: reply_to.workspace_id,
         }
     }
 }

@@ -129,6 +129,11 @@ fn says_something(value: &Value) -> bool {
     }
 }
 
+/// Whether an intent waits for a person with a task.
+pub(super) fn is_task_pending(view: &IntentView) -> bool {
+    pending_task(view).is_some()
+}
+
 fn pending_task(view: &IntentView) -> Option<&Bytes> {
     let state = view.state.as_ref()?;
     let waits = state.status() == Status::Waiting && state.waiting_reason() == WaitingReason::Human;

@@ -3,6 +3,7 @@
 //! that a repeat changes nothing. What nodes decide is tested where they live.
 
 mod control;
+pub(crate) mod inbox;
 mod model;
 mod policy;
 mod push;

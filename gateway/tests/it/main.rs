@@ -9,6 +9,7 @@ mod client;
 mod fake;
 mod grpc;
 mod harness;
+mod inbox;
 mod intents;
 mod lifecycle;
 mod requests;

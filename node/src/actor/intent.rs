@@ -25,7 +25,7 @@ use crate::shard::proposer::{ProposeError, Proposer};
 /// How often a command looks again after somebody was faster.
 const ATTEMPTS_MAX: usize = 4;
 /// How long an idempotency key is remembered; the contract asks for 24 hours at least.
-const KEY_RETENTION_MS: i64 = 48 * 60 * 60 * 1000;
+pub(super) const KEY_RETENTION_MS: i64 = 48 * 60 * 60 * 1000;
 
 /// The actor; its state is the [`Activation`].
 #[derive(Debug)]

@@ -28,6 +28,7 @@ use crate::outbox::Courier;
 use crate::push::Push;
 use crate::shard::admission::Permit;
 use crate::shard::handle::{ExecuteError, Reply, Request, Shard};
+use crate::shard::inbox::InboxCommand;
 use crate::shard::led::{Batch, Led};
 use crate::shard::proposer::Proposer;
 
@@ -63,6 +64,11 @@ impl Led for Leadership {
 
     fn proposer(&self) -> &Proposer {
         &self.proposer
+    }
+
+    fn inbox(&self, command: InboxCommand) -> Result<(), ExecuteError> {
+        let sent = self.mailboxes.send_message(MailboxesMessage::Act(Box::new(command)));
+        sent.map_err(|_| ExecuteError::NotLeader)
     }
 
     fn stop(&self) {

@@ -1,32 +1,35 @@
-//! The mailboxes of a led shard: one actor that gives deliveries their places.
+//! The mailboxes of a led shard, inboxes included: one actor that gives deliveries their places and
+//! decides what owners do to their threads.
 //!
-//! Other groups hand over batches of effects (`Deliver`). What gathers while a step is in flight
-//! goes with the next one. Each step names the last effect that was taken from each source, so a
-//! batch that comes twice, or after a gap, is recognised (ADR 0002: why one actor and not one per
-//! mailbox).
+//! Other groups hand over batches of effects (`Deliver`), owners act (`Act`). What gathers while a
+//! step is in flight goes with the next one. Each step names the last effect that was taken from
+//! each source, so a batch that comes twice, or after a gap, is recognised (ADR 0002: why one actor
+//! and not one per mailbox). Nothing else changes a thread, so of two who decide it at the same
+//! instant the second sees what the first did (ADR 0009).
 
-use std::collections::HashMap;
+mod act;
+mod announce;
+mod places;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axp_proto::log::append::Kind as AppendKind;
-use axp_proto::log::effect::Kind as EffectKind;
-use axp_proto::log::mailbox_change::Kind as ChangeKind;
-use axp_proto::log::{
-    Append, Effect, MailboxAppend, MailboxChange, MailboxEntry, MailboxKey, SourceBatch,
-};
+use axp_proto::log::{Append, MailboxAppend, SourceBatch};
 use axp_raft_store::{Error, Outcome};
-use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
+use self::places::Places;
 use crate::push::Publisher;
 use crate::shard::handle::{ExecuteError, Shard, storage};
+use crate::shard::inbox::InboxCommand;
 use crate::shard::led::Batch;
 use crate::shard::proposer::{ProposeError, Proposer};
 
 /// Batches that may wait for a step; a source that gets no room tries again.
 const PENDING_MAX: usize = 256;
-/// Steps between two places; see the contract, agents.md 4.
-const CURSOR_STEP: u32 = 2;
+/// How often an action is planned again after a step that did not happen.
+const ATTEMPTS_MAX: u32 = 4;
 
 #[derive(Debug)]
 pub struct Mailboxes;
@@ -42,6 +45,7 @@ pub struct MailboxesArgs {
 #[derive(Debug)]
 pub enum MailboxesMessage {
     Deliver(Batch),
+    Act(Box<InboxCommand>),
     /// The step in flight is over.
     Stepped(Result<Outcome, ProposeError>),
 }
@@ -50,7 +54,16 @@ pub enum MailboxesMessage {
 pub struct State {
     args: MailboxesArgs,
     pending: Vec<Batch>,
-    in_flight: Option<Vec<(Batch, u64)>>,
+    /// Actions that wait for a step; each holds a permit, which bounds them.
+    actions: VecDeque<InboxCommand>,
+    in_flight: Option<InFlight>,
+}
+
+/// Who waits for the step that is proposed.
+#[derive(Debug, Default)]
+struct InFlight {
+    batches: Vec<(Batch, u64)>,
+    actions: Vec<InboxCommand>,
 }
 
 impl Actor for Mailboxes {
@@ -63,7 +76,7 @@ impl Actor for Mailboxes {
         _myself: ActorRef<MailboxesMessage>,
         args: MailboxesArgs,
     ) -> Result<State, ActorProcessingErr> {
-        Ok(State { args, pending: Vec::new(), in_flight: None })
+        Ok(State { args, pending: Vec::new(), actions: VecDeque::new(), in_flight: None })
     }
 
     async fn handle(
@@ -77,9 +90,10 @@ impl Actor for Mailboxes {
                 batch.reply.send(Err(ExecuteError::Overloaded)).ok();
             }
             MailboxesMessage::Deliver(batch) => state.pending.push(batch),
+            MailboxesMessage::Act(action) => state.actions.push_back(*action),
             MailboxesMessage::Stepped(outcome) => state.finish(&outcome),
         }
-        if state.in_flight.is_none() && !state.pending.is_empty() {
+        if state.in_flight.is_none() && !(state.pending.is_empty() && state.actions.is_empty()) {
             state.step(&myself);
         }
         Ok(())
@@ -87,19 +101,36 @@ impl Actor for Mailboxes {
 }
 
 impl State {
-    /// Answers the batches of the step that is over.
+    /// Answers those who waited for the step that is over.
     fn finish(&mut self, outcome: &Result<Outcome, ProposeError>) {
-        for (batch, last_effect) in self.in_flight.take().unwrap_or_default() {
+        let in_flight = self.in_flight.take().unwrap_or_default();
+        for (batch, last_effect) in in_flight.batches {
             let answer = match outcome {
                 Ok(Outcome::Accepted { .. }) => Ok(last_effect),
                 // Somebody stepped before us: the source looks where it stands and comes again.
                 Ok(Outcome::Stale { .. } | Outcome::Taken { .. }) => {
                     self.args.shard.reader().taken(batch.source).map_err(storage)
                 }
-                Err(ProposeError::NotLeader) => Err(ExecuteError::NotLeader),
-                Err(ProposeError::Unknown) => Err(ExecuteError::Unknown),
+                Err(error) => Err(failed(*error)),
             };
             batch.reply.send(answer).ok();
+        }
+        for mut action in in_flight.actions.into_iter().rev() {
+            match outcome {
+                Ok(Outcome::Accepted { .. }) => act::answer(&self.args.shard, action, false),
+                Ok(Outcome::Stale { .. } | Outcome::Taken { .. })
+                    if action.attempts < ATTEMPTS_MAX =>
+                {
+                    action.attempts += 1;
+                    self.actions.push_front(action);
+                }
+                Ok(Outcome::Stale { .. } | Outcome::Taken { .. }) => {
+                    action.reply.send(Err(ExecuteError::Unknown)).ok();
+                }
+                Err(error) => {
+                    action.reply.send(Err(failed(*error))).ok();
+                }
+            }
         }
     }
 
@@ -112,10 +143,11 @@ impl State {
                 return;
             }
         };
-        if in_flight.is_empty() {
+        if in_flight.batches.is_empty() && in_flight.actions.is_empty() {
             return;
         }
         self.in_flight = Some(in_flight);
+        let append = Append { kind: Some(AppendKind::Mailbox(append)) };
         let (proposer, myself) = (self.args.proposer.clone(), myself.clone());
         crate::tasks::spawn("mailbox step", async move {
             let outcome = proposer.propose(append).await;
@@ -123,15 +155,17 @@ impl State {
         });
     }
 
-    /// One step for all batches; those that bring nothing new are answered at once.
-    fn plan(&mut self, batches: Vec<Batch>) -> Result<(Append, Vec<(Batch, u64)>), Error> {
-        let mut places =
-            Places { shard: &self.args.shard, heads: HashMap::new(), at: HashMap::new() };
-        let (mut sources, mut in_flight) = (Vec::new(), Vec::new());
+    /// One step for all batches and actions; those that bring nothing new are answered at once.
+    fn plan(&mut self, batches: Vec<Batch>) -> Result<(MailboxAppend, InFlight), Error> {
+        let shard = Arc::clone(&self.args.shard);
+        let publisher = self.args.publisher.clone();
+        let mut places = Places::new(&shard, &publisher);
+        let mut append =
+            MailboxAppend { expected_step: shard.reader().mailbox_step()?, ..Default::default() };
+        let mut in_flight = InFlight::default();
         for batch in batches {
-            let taken = self.args.shard.reader().taken(batch.source)?;
-            let again =
-                in_flight.iter().any(|(other, _): &(Batch, u64)| other.source == batch.source);
+            let taken = shard.reader().taken(batch.source)?;
+            let again = in_flight.batches.iter().any(|(other, _)| other.source == batch.source);
             let fresh: Vec<_> =
                 batch.effects.iter().skip_while(|effect| effect.number <= taken).collect();
             let continues = fresh.first().is_some_and(|effect| effect.number == taken + 1);
@@ -140,78 +174,27 @@ impl State {
                 continue;
             }
             let last_effect = fresh.last().map_or(taken, |effect| effect.number);
-            let changes = fresh
-                .into_iter()
-                .filter_map(|effect| places.change(effect.effect.as_ref()).transpose())
-                .collect::<Result<_, _>>()?;
-            sources.push(SourceBatch {
+            let mut changes = Vec::with_capacity(fresh.len());
+            for effect in fresh {
+                places.take(effect.effect.as_ref(), &mut changes)?;
+            }
+            append.sources.push(SourceBatch {
                 source_group: batch.source.into(),
                 after_effect: taken,
                 last_effect,
                 changes,
             });
-            in_flight.push((batch, last_effect));
+            in_flight.batches.push((batch, last_effect));
         }
-        let expected_step = self.args.shard.reader().mailbox_step()?;
-        let append = MailboxAppend { expected_step, sources };
-        Ok((Append { kind: Some(AppendKind::Mailbox(append)) }, in_flight))
+        act::plan(&mut places, &mut self.actions, &mut append, &mut in_flight.actions)?;
+        append.effects.extend(places.announcements());
+        Ok((append, in_flight))
     }
 }
 
-/// Where deliveries lie, as of the state and of what this step has placed so far.
-struct Places<'a> {
-    shard: &'a Shard,
-    heads: HashMap<MailboxKey, u32>,
-    at: HashMap<(MailboxKey, Bytes), u32>,
-}
-
-impl Places<'_> {
-    fn change(&mut self, effect: Option<&Effect>) -> Result<Option<MailboxChange>, Error> {
-        Ok(match effect.and_then(|effect| effect.kind.as_ref()) {
-            Some(EffectKind::Deposit(deposit)) => {
-                let (Some(mailbox), Some(delivery)) = (&deposit.mailbox, &deposit.delivery) else {
-                    return Err(Error::applier("a deposit without mailbox or delivery"));
-                };
-                let cursor = self.place(mailbox, &delivery.intent_id)?;
-                let entry = MailboxEntry { cursor, delivery: Some(delivery.clone()) };
-                Some(MailboxChange {
-                    mailbox: Some(mailbox.clone()),
-                    kind: Some(ChangeKind::Deposit(entry)),
-                })
-            }
-            Some(EffectKind::Withdraw(withdraw)) => withdraw.mailbox.clone().map(|mailbox| {
-                let intent_id = withdraw.intent_id.clone();
-                self.at.insert((mailbox.clone(), intent_id.clone()), 0);
-                let kind = Some(ChangeKind::Withdraw(intent_id));
-                MailboxChange { mailbox: Some(mailbox), kind }
-            }),
-            Some(
-                EffectKind::PublishEvent(_)
-                | EffectKind::QueuePush(_)
-                | EffectKind::WithdrawPush(_),
-            ) => return Err(Error::applier("a push does not go to another shard")),
-            // Skipping it would lose it: the source keeps it until this node is upgraded.
-            None => return Err(Error::applier("an effect of an unknown kind")),
-        })
-    }
-
-    /// An intent that lies in the mailbox keeps its place; a new one gets the next.
-    fn place(&mut self, mailbox: &MailboxKey, intent_id: &Bytes) -> Result<u32, Error> {
-        let key = (mailbox.clone(), intent_id.clone());
-        let known = match self.at.get(&key) {
-            Some(cursor) => *cursor,
-            None => self.shard.reader().mailbox_place(mailbox, intent_id)?,
-        };
-        if known != 0 {
-            return Ok(known);
-        }
-        let head = match self.heads.get(mailbox) {
-            Some(head) => *head,
-            None => self.shard.reader().mailbox_head(mailbox)?,
-        };
-        let cursor = head + CURSOR_STEP;
-        self.heads.insert(mailbox.clone(), cursor);
-        self.at.insert(key, cursor);
-        Ok(cursor)
+fn failed(error: ProposeError) -> ExecuteError {
+    match error {
+        ProposeError::NotLeader => ExecuteError::NotLeader,
+        ProposeError::Unknown => ExecuteError::Unknown,
     }
 }

@@ -13,6 +13,7 @@ use super::command::{
     Command, acknowledge, agent_result, control_resume, delivery_result, expire, rebind, resolve,
     task_result, transfer, update_controls, update_policy,
 };
+use super::notice;
 use super::rejection::Rejection;
 use super::state::Intent;
 
@@ -85,7 +86,9 @@ impl Decision {
             .iter()
             .map(|timer| TimerChange { kind: timer.kind, due_at_ms: None });
         let mut decision = Self { timers: timers.collect(), ..Self::default() };
-        decision.withdraw(intent);
+        // The outcome first: if it goes to the target itself, its thread is then done already.
+        decision.effects.extend(notice::completed(intent, &event));
+        decision.effects.extend(notice::ended(intent, event.status()));
         // The publisher sees to a target that was pushed to from the start.
         if intent.state.holder.as_ref().is_some_and(|it| it.mode() == DeliveryMode::Http) {
             let intent_id = intent.id.to_bytes();
@@ -99,7 +102,8 @@ impl Decision {
     pub(super) fn withdraw(&mut self, intent: &Intent) {
         if intent.is_deposited() {
             let (mailbox, intent_id) = (Some(intent.mailbox()), intent.id.to_bytes());
-            self.effect(EffectKind::Withdraw(Withdraw { mailbox, intent_id }));
+            let withdraw = Withdraw { mailbox, intent_id, ..Withdraw::default() };
+            self.effect(EffectKind::Withdraw(withdraw));
         }
     }
 

@@ -82,7 +82,7 @@ fn moves(decision: &Decision) -> (Vec<String>, Vec<String>) {
         match effect.kind.as_ref().unwrap() {
             EffectKind::Deposit(it) => deposits.push(it.mailbox.clone().unwrap().address),
             EffectKind::Withdraw(it) => withdrawals.push(it.mailbox.clone().unwrap().address),
-            EffectKind::QueuePush(_) | EffectKind::WithdrawPush(_) => {}
+            EffectKind::QueuePush(_) | EffectKind::WithdrawPush(_) | EffectKind::Inbox(_) => {}
             EffectKind::PublishEvent(_) => panic!("the core publishes nothing"),
         }
     }
@@ -141,7 +141,90 @@ fn a_human_task_without_an_agent_waits() {
     assert_eq!(intent.state.waiting_reason(), WaitingReason::Human);
     assert_eq!(types(&decision)[2..], [EventType::Waiting, EventType::HumanTaskAssigned]);
     assert_eq!(decision.events[3].details_json, r#"{"human_task":{"title":"Approve"}}"#);
-    assert!(decision.effects.is_empty());
+    // It lies in no mailbox, so the person's inbox is told of it.
+    let [effect] = &decision.effects[..] else { panic!("one effect") };
+    let Some(EffectKind::Inbox(post)) = &effect.kind else { panic!("a post") };
+    assert_eq!(post.mailbox, Some(intent.mailbox()));
+    assert!(post.origin.is_some() && post.event.is_none());
+    let to_agent = "agent://agent_core".into();
+    let human_task_json = Bytes::from_static(b"{}");
+    let delivery_mode = DeliveryMode::Unspecified.into();
+    let (_, decision) =
+        submitted(Submission { delivery_mode, human_task_json, to_agent, ..submission() });
+    assert!(decision.effects.is_empty(), "the runtime reads no inbox");
+}
+
+#[test]
+fn every_end_is_told_to_reply_to() {
+    let asks = |mode: DeliveryMode, human_task_json: &'static [u8]| Submission {
+        reply_to: "initiator".into(),
+        reply_to_address: "agent://acme/prod/initiator".into(),
+        reply_to_workspace_id: "w".into(),
+        deadline_at_ms: Some(NOW + 10),
+        delivery_mode: mode.into(),
+        human_task_json: Bytes::from_static(human_task_json),
+        ..submission()
+    };
+    let ends = [
+        (complete(), r#"{"result":{"passed":true}}"#),
+        (Command::Expire(TimerKind::Deadline), ""),
+        (
+            Command::Resolve {
+                status: Status::Canceled,
+                outcome_json: Bytes::new(),
+                reason: "no".into(),
+                actor: "a".into(),
+                expected: Expected::default(),
+            },
+            r#"{"reason":"no"}"#,
+        ),
+    ];
+    for (mode, task) in [
+        (DeliveryMode::Stream, &b""[..]),
+        (DeliveryMode::Http, b""),
+        (DeliveryMode::Internal, b""),
+        (DeliveryMode::Unspecified, b"{}"),
+    ] {
+        for (command, details) in &ends {
+            let (intent, _) = submitted(asks(mode, task));
+            let Ok(Verdict::Append(decision)) = decide(id(), Some(&intent), command, NOW + 10)
+            else {
+                panic!("it ends");
+            };
+            let Some(EffectKind::Inbox(post)) = &decision.effects[0].kind else {
+                panic!("the outcome goes first")
+            };
+            assert_eq!(post.mailbox.as_ref().unwrap().address, "agent://acme/prod/initiator");
+            let event = post.event.as_ref().unwrap();
+            let status = decision.events[0].status().wire_name();
+            let text = std::str::from_utf8(&event.details_json).unwrap();
+            assert!(text.contains(&format!(r#""status":"{status}""#)), "{text}");
+            assert!(text.contains(details.trim_matches(['{', '}'])), "{text}");
+            let withdrawn = matches!(
+                decision.effects.get(1).map(|effect| &effect.kind),
+                Some(Some(EffectKind::Withdraw(withdraw))) if withdraw.ended().is_terminal()
+            );
+            assert_eq!(withdrawn, mode != DeliveryMode::Internal);
+        }
+    }
+}
+
+#[test]
+fn threads_of_registered_agents_cost_nothing() {
+    for (mode, keeps) in [
+        (DeliveryMode::Stream, false),
+        (DeliveryMode::Poll, false),
+        (DeliveryMode::Http, false),
+        (DeliveryMode::Inbox, true),
+        (DeliveryMode::Unspecified, true),
+    ] {
+        let (_, decision) = submitted(Submission { delivery_mode: mode.into(), ..submission() });
+        let [effect] = &decision.effects[..] else { panic!("a deposit and no more") };
+        let Some(EffectKind::Deposit(deposit)) = &effect.kind else { panic!("a deposit") };
+        let delivery = deposit.delivery.as_ref().unwrap();
+        assert_eq!(delivery.keeps_thread, keeps);
+        assert!(delivery.from_workspace_id.is_empty());
+    }
 }
 
 #[test]

@@ -42,6 +42,12 @@ impl Publisher {
         Self { subscribers, slot, keep_ms }
     }
 
+    /// Whether any subscription is for such an event: what nobody hears need not be told.
+    #[must_use]
+    pub fn is_heard(&self, workspace_id: &str, owner_agent: &str, event_type: &str) -> bool {
+        !self.subscribers.of(workspace_id, owner_agent, event_type).is_empty()
+    }
+
     /// Makes effects ready to be proposed: each `PublishEvent` gets an id and its subscriptions, and
     /// goes when there are none. Whoever proposes effects calls this first.
     pub fn address(&self, effects: &mut Vec<Effect>, now_ms: i64) {
@@ -266,6 +272,8 @@ mod tests {
         let mut effects =
             vec![wish("inbox.thread_created"), deposit.clone(), wish("invite.accepted")];
         publisher.address(&mut effects, NOW);
+        assert!(publisher.is_heard("w", "", "invite.accepted"));
+        assert!(!publisher.is_heard("w", "", "inbox.thread_created"));
         assert_eq!((effects.len(), &effects[0]), (2, &deposit));
         let Some(Kind::PublishEvent(event)) = &effects[1].kind else { panic!("the event") };
         assert_eq!((event.at_ms, &event.subscription_ids[..]), (NOW, &["s1".to_owned()][..]));

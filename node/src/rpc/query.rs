@@ -1,7 +1,11 @@
 //! Linearizable reads: a read barrier, then the applied state.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::IntentId;
+use axp_proto::log::MailboxKey;
 use axp_proto::node::query_request::Query;
 use axp_proto::node::query_response::Outcome;
 use axp_proto::node::{
@@ -17,6 +21,8 @@ use crate::shard::{ExecuteError, Shard};
 
 /// Items that one answer may carry.
 const LIMIT_MAX: usize = 1000;
+/// How long a read may wait for what it expects.
+const AWAIT_MAX: Duration = Duration::from_secs(5);
 
 pub(super) async fn answer(
     context: &Context,
@@ -36,7 +42,7 @@ pub(super) async fn answer(
     Ok(QueryResponse { outcome: Some(outcome) })
 }
 
-async fn read(shard: &Shard, scope: &Scope, query: Query) -> Result<Outcome, ExecuteError> {
+async fn read(shard: &Arc<Shard>, scope: &Scope, query: Query) -> Result<Outcome, ExecuteError> {
     shard.barrier().await?;
     match query {
         Query::GetIntent(get) => {
@@ -61,6 +67,28 @@ async fn read(shard: &Shard, scope: &Scope, query: Query) -> Result<Outcome, Exe
         }
         Query::GetRecords(get) => records::get(shard, get),
         Query::ListRecords(list) => records::list(shard, &list),
+        Query::ListThreads(list) => {
+            let mailbox = own(list.mailbox.clone(), scope)?;
+            let threads = shard.reader().threads(&mailbox, list.status(), limit(list.limit));
+            Ok(Outcome::Threads(threads.map_err(storage)?))
+        }
+        Query::ThreadChanges(list) => {
+            let mailbox = own(list.mailbox, scope)?;
+            let threads = shard.reader().thread_changes(&mailbox, list.since, limit(list.limit));
+            Ok(Outcome::Threads(threads.map_err(storage)?))
+        }
+        Query::GetThread(get) => {
+            let mailbox = own(get.mailbox, scope)?;
+            let patience = Duration::from_millis(get.await_ms.into()).min(AWAIT_MAX);
+            let (id, event) = (&get.thread_id, &get.await_event_id);
+            let view = shard.await_thread(&mailbox, id, event, patience).await?;
+            view.map(Outcome::Thread).ok_or_else(|| unknown("thread not found"))
+        }
+        Query::GetApproval(get) => {
+            let place = own(get.mailbox, scope)?;
+            let approval = shard.reader().approval(&place).map_err(storage)?;
+            approval.map(Outcome::Approval).ok_or_else(|| unknown("approval not found"))
+        }
     }
 }
 
@@ -90,12 +118,18 @@ fn mailbox_backlog(
     scope: &Scope,
     backlog: &MailboxBacklog,
 ) -> Result<Outcome, ExecuteError> {
-    let mailbox = backlog.mailbox.clone().unwrap_or_default();
-    if mailbox.workspace_id != scope.workspace_id {
-        return Err(foreign_mailbox());
-    }
+    let mailbox = own(backlog.mailbox.clone(), scope)?;
     let entries = shard.reader().deliveries(&mailbox, backlog.since, limit(backlog.limit));
     Ok(Outcome::Deliveries(DeliveryList { entries: entries.map_err(storage)? }))
+}
+
+/// A mailbox, if the scope may look into it.
+fn own(mailbox: Option<MailboxKey>, scope: &Scope) -> Result<MailboxKey, ExecuteError> {
+    mailbox.filter(|mailbox| mailbox.workspace_id == scope.workspace_id).ok_or_else(foreign_mailbox)
+}
+
+fn unknown(message: &'static str) -> ExecuteError {
+    ExecuteError::Rejected(Rejection::new(ErrorCode::NotFound, message))
 }
 
 pub(super) fn foreign_mailbox() -> ExecuteError {

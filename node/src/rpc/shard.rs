@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::GroupId;
 use axp_proto::node::execute_request::Command as WireCommand;
 use axp_proto::node::execute_response::Outcome as ExecuteOutcome;
 use axp_proto::node::shard_server::Shard as ShardService;
 use axp_proto::node::{
     Accepted, CommitRecordsRequest, CommitRecordsResponse, DeliverRequest, DeliverResponse,
-    Delivered, ExecuteAnswers, ExecuteBatch, ExecuteRequest, ExecuteResponse, PublishRequest,
-    PublishResponse, QueryRequest, QueryResponse, RedeliverRequest, RedeliverResponse,
-    SubscribeRequest, SubscribeResponse, deliver_response,
+    Delivered, ExecuteAnswers, ExecuteBatch, ExecuteRequest, ExecuteResponse, InboxRequest,
+    InboxResponse, PublishRequest, PublishResponse, QueryRequest, QueryResponse, RedeliverRequest,
+    RedeliverResponse, SubscribeRequest, SubscribeResponse, deliver_response,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
 use super::command::translate;
-use super::{Context, command_stream, push, query, records, rejection, subscribe, view};
-use crate::intent::Rejection;
+use super::{Context, command_stream, inbox, push, query, records, rejection, subscribe, view};
 use crate::shard::{ExecuteError, Reply, Shard};
 
 /// The service; cheap to clone.
@@ -105,6 +103,13 @@ impl ShardService for ShardRpc {
     ) -> Result<Response<CommitRecordsResponse>, Status> {
         records::commit(&self.context, request.into_inner()).await.map(Response::new)
     }
+
+    async fn inbox(
+        &self,
+        request: Request<InboxRequest>,
+    ) -> Result<Response<InboxResponse>, Status> {
+        inbox::act(&self.context, request.into_inner()).await.map(Response::new)
+    }
 }
 
 impl ShardRpc {
@@ -136,10 +141,7 @@ impl ShardRpc {
             ExecuteError::NotLeader => {
                 Ok(ExecuteOutcome::NotLeader(self.context.not_leader(&shard.raft)))
             }
-            ExecuteError::Overloaded => Ok(ExecuteOutcome::Rejection(rejection(&Rejection::new(
-                ErrorCode::Unavailable,
-                "too many commands under way",
-            )))),
+            ExecuteError::Overloaded => Ok(ExecuteOutcome::Rejection(super::overloaded())),
             ExecuteError::Unknown => Err(Status::unavailable("outcome unknown")),
             ExecuteError::Storage(reason) => Err(Status::unavailable(reason)),
         }

@@ -3,6 +3,7 @@
 //! No decision is taken here: an append is in or it is refused, by what it expected. So a mixed
 //! cluster of two program versions cannot diverge (design, section 3).
 
+mod inbox;
 mod intent;
 mod mailbox;
 mod outbox;

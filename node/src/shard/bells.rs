@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 pub enum Topic {
     Intent(IntentId),
     Mailbox(MailboxKey),
+    /// The threads of a mailbox's owner.
+    Inbox(MailboxKey),
 }
 
 /// The bells of one shard replica.

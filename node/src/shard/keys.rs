@@ -3,7 +3,7 @@
 //! Part of the on-disk contract: a tag is never reused for something else.
 
 use axp_proto::ids::{GroupId, IntentId};
-use axp_proto::log::{MailboxKey, Parcel, RecordHome, TimerKind};
+use axp_proto::log::{MailboxKey, Parcel, RecordHome, ThreadStatus, TimerKind};
 
 /// Mutable part of an intent -> `IntentState`.
 pub fn intent(id: IntentId) -> Vec<u8> {
@@ -257,6 +257,38 @@ pub fn expiring(expire_at_ms: i64, record_key: &[u8]) -> Vec<u8> {
 pub fn parse_expiring(key: &[u8]) -> Option<(i64, &[u8])> {
     let (at, record_key) = key.strip_prefix(EXPIRING)?.split_first_chunk::<8>()?;
     Some((i64::from_be_bytes(*at), record_key))
+}
+
+/// A thread of an inbox -> `Thread`.
+pub fn thread(key: &MailboxKey, thread_id: &[u8]) -> Vec<u8> {
+    mailbox_key(b'v', key, thread_id)
+}
+
+/// Exists once the inbox has had a thread that is stored: who has none is not searched.
+pub fn inbox_used(key: &MailboxKey) -> Vec<u8> {
+    thread(key, &[])
+}
+
+/// Threads of an inbox in one status, in the order of their last change -> thread id.
+pub fn thread_order(key: &MailboxKey, status: ThreadStatus) -> Vec<u8> {
+    mailbox_key(b'c', key, &[status as u8])
+}
+
+pub fn thread_order_row(key: &MailboxKey, status: ThreadStatus, number: u32) -> Vec<u8> {
+    let [a, b, c, d] = number.to_be_bytes();
+    mailbox_key(b'c', key, &[status as u8, a, b, c, d])
+}
+
+/// A message of a thread -> `InboxMessage`.
+pub fn thread_message(key: &MailboxKey, thread_id: &[u8], message_id: &[u8]) -> Vec<u8> {
+    let mut row = mailbox_key(b'f', key, thread_id);
+    row.extend_from_slice(message_id);
+    row
+}
+
+/// An approval at its place -> `Approval`.
+pub fn approval(place: &MailboxKey) -> Vec<u8> {
+    mailbox_key(b'r', place, &[])
 }
 
 fn mailbox_key(tag: u8, key: &MailboxKey, rest: &[u8]) -> Vec<u8> {

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::admission::Permit;
 use super::handle::{ExecuteError, Reply, Request};
+use super::inbox::InboxCommand;
 use super::proposer::Proposer;
 
 /// The running parts of a led shard.
@@ -32,6 +33,12 @@ pub trait Led: fmt::Debug + Send + Sync + 'static {
 
     /// Appends for the shard as such, and not for one intent.
     fn proposer(&self) -> &Proposer;
+
+    /// Hands an action on an inbox to the mailboxes.
+    ///
+    /// # Errors
+    /// As `execute`.
+    fn inbox(&self, command: InboxCommand) -> Result<(), ExecuteError>;
 
     /// Stops the parts; what is under way ends without an answer.
     fn stop(&self);

@@ -1,6 +1,8 @@
 //! Reads of a shard's applied state. Whether they are linearizable is decided by the caller, who
 //! passes a read barrier first (`Shard::barrier`); what is read is always a committed prefix.
 
+mod inbox;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -286,18 +288,37 @@ impl ShardReader {
         &self,
         prefix: &[u8],
         from: &[u8],
-        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, Error>,
+        visit: impl FnMut(&[u8], &[u8]) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let mut failure = None;
-        self.0.scan(prefix, from, &mut |key, value| match visit(key, value) {
-            Ok(true) => ControlFlow::Continue(()),
-            Ok(false) => ControlFlow::Break(()),
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        })?;
+        self.0.scan(prefix, from, &mut fallible(visit, &mut failure))?;
         failure.map_or(Ok(()), Err)
+    }
+
+    /// From the last key of the prefix to the first.
+    fn scan_back(
+        &self,
+        prefix: &[u8],
+        visit: impl FnMut(&[u8], &[u8]) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let mut failure = None;
+        self.0.scan_back(prefix, None, &mut fallible(visit, &mut failure))?;
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// A visitor that goes on while it is told so, and stops at what it cannot read.
+fn fallible(
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, Error>,
+    failure: &mut Option<Error>,
+) -> impl FnMut(&[u8], &[u8]) -> ControlFlow<()> {
+    move |key, value| match visit(key, value) {
+        Ok(true) => ControlFlow::Continue(()),
+        Ok(false) => ControlFlow::Break(()),
+        Err(error) => {
+            *failure = Some(error);
+            ControlFlow::Break(())
+        }
     }
 }
 

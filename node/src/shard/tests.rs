@@ -1,6 +1,7 @@
 //! Apply, over a real store: what is refused changes nothing, and how entries are batched does not
 //! matter.
 
+mod inbox;
 mod push;
 
 use std::ops::ControlFlow;
@@ -228,7 +229,8 @@ fn deposit(cursor: u32, number: u64, status: Status) -> MailboxChange {
 fn step(expected_step: u64, after: u64, changes: Vec<MailboxChange>) -> Append {
     let last_effect = after + changes.len() as u64;
     let source = SourceBatch { source_group: 2, after_effect: after, last_effect, changes };
-    Append { kind: Some(Kind::Mailbox(MailboxAppend { expected_step, sources: vec![source] })) }
+    let append = MailboxAppend { expected_step, sources: vec![source], ..MailboxAppend::default() };
+    Append { kind: Some(Kind::Mailbox(append)) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,9 +12,9 @@ use axp_proto::node::control_client::ControlClient;
 use axp_proto::node::execute_response::Outcome;
 use axp_proto::node::shard_client::ShardClient;
 use axp_proto::node::{
-    CommitRequest, ExecuteRequest, ExecuteResponse, PublishRequest, Published, QueryRequest,
-    RedeliverRequest, StatusRequest, commit_response, publish_response, redeliver_request,
-    redeliver_response,
+    CommitRequest, ExecuteRequest, ExecuteResponse, InboxRequest, PublishRequest, Published,
+    QueryRequest, RedeliverRequest, StatusRequest, commit_response, inbox_response,
+    publish_response, redeliver_request, redeliver_response,
 };
 use axp_proto::node::{query_request::Query, query_response};
 use axp_proto::shard_map::group_of;
@@ -142,6 +142,24 @@ impl Cluster {
                 }
             }
             assert!(Instant::now() < deadline, "no leader for {id}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Acts in an inbox as a gateway would: the same action until somebody answers.
+    pub(crate) async fn inbox(&self, request: InboxRequest) -> inbox_response::Outcome {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for index in self.alive() {
+                let mut shard = ShardClient::new(self.channel(index));
+                if let Ok(answer) = shard.inbox(request.clone()).await
+                    && let Some(outcome) = answer.into_inner().outcome
+                    && !matches!(outcome, inbox_response::Outcome::NotLeader(_))
+                {
+                    return outcome;
+                }
+            }
+            assert!(Instant::now() < deadline, "nobody leads group {}", request.group);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test")]
 
 mod cluster;
+mod inbox;
 mod lifecycle;
 mod push;
 mod receiver;
@@ -20,9 +21,9 @@ use axp_proto::node::shard_client::ShardClient;
 use axp_proto::node::subscribe_request::Kind as Ask;
 use axp_proto::node::subscribe_response::Kind as Answer;
 use axp_proto::node::{
-    Accepted, AgentResult, Credit, ExecuteRequest, GetIntent, IdempotencyKey, ListEvents,
-    ListIntents, MailboxBacklog, Open, Scope, SubscribeRequest, WatchIntent, WatchMailbox, ended,
-    query_response,
+    Accepted, AgentResult, Credit, ExecuteRequest, GetIntent, GetThread, IdempotencyKey,
+    ListEvents, ListIntents, MailboxBacklog, Open, Scope, SubscribeRequest, WatchIntent,
+    WatchMailbox, ended, query_response,
 };
 use axp_proto::shard_map::{group_of, mailbox_slot};
 use bytes::Bytes;
@@ -120,6 +121,22 @@ async fn backlog(cluster: &Cluster) -> Vec<Bytes> {
             list.entries.into_iter().map(|entry| entry.delivery.unwrap().intent_id).collect()
         }
         other => panic!("no backlog: {other:?}"),
+    }
+}
+
+/// Waits until an inbox has a thread about an intent.
+async fn wait_thread(cluster: &Cluster, mailbox: &MailboxKey, id: IntentId) {
+    let deadline = Instant::now() + PATIENCE;
+    let group = group_of(mailbox_slot(mailbox), SHARD_GROUPS).into();
+    loop {
+        let (mailbox, thread_id) = (Some(mailbox.clone()), id.to_bytes());
+        let get = GetThread { mailbox, thread_id, ..GetThread::default() };
+        let answer = cluster.query(group, Query::GetThread(get)).await;
+        if matches!(answer, query_response::Outcome::Thread(_)) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{id} has no thread");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

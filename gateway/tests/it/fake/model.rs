@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use axp_proto::ids::IntentId;
 use axp_proto::log::{
-    Delivery, Event, EventType, IntentState, MailboxEntry, Member, Parcel, Policy, PublishEvent,
-    Status, Submission, WaitingReason,
+    Approval, Delivery, Event, EventType, IntentState, MailboxEntry, Member, Parcel, Policy,
+    PublishEvent, Status, Submission, Thread, WaitingReason,
 };
-use axp_proto::node::{IntentView, Row};
+use axp_proto::node::{InboxRequest, IntentView, Row};
 use bytes::Bytes;
+
+use super::inbox;
 
 pub(crate) const NOW_MS: i64 = 1_764_000_000_000;
 
@@ -27,6 +29,13 @@ pub(crate) struct State {
     pub(crate) redelivered: Vec<IntentId>,
     pub(crate) records: super::records::Records,
     pub(crate) mailboxes: HashMap<(String, String), Vec<MailboxEntry>>,
+    /// Threads by the address of their owner and the intent.
+    pub(crate) threads: BTreeMap<(String, Bytes), Thread>,
+    pub(crate) approvals: HashMap<String, Approval>,
+    /// Outcomes do not arrive where `reply_to` says.
+    pub(crate) hold_outcomes: bool,
+    /// Actions on inboxes that arrived, in order.
+    pub(crate) acted: Vec<InboxRequest>,
 }
 
 #[derive(Debug, Clone)]
@@ -138,6 +147,7 @@ impl State {
             intent_seq: 3,
             created_at_ms: NOW_MS,
             mode: submission.delivery_mode,
+            ..Delivery::default()
         };
         mailbox.push(MailboxEntry { cursor, delivery: Some(delivery) });
     }
@@ -148,6 +158,9 @@ impl State {
         let intent = self.intents.get_mut(&id).unwrap();
         intent.append(kind, status, "agent://agent_core", details);
         if status.is_terminal() {
+            if !self.hold_outcomes {
+                inbox::complete(&mut self.threads, id, intent);
+            }
             let key =
                 (intent.submission.target_workspace_id.clone(), intent.submission.to_agent.clone());
             if let Some(mailbox) = self.mailboxes.get_mut(&key) {

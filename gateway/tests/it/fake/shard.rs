@@ -9,11 +9,11 @@ use axp_proto::node::shard_server::Shard;
 use axp_proto::node::{
     Accepted, CallFailed, CommitRecordsRequest, CommitRecordsResponse, DeliverRequest,
     DeliverResponse, DeliveryList, EventList, ExecuteAnswer, ExecuteAnswers, ExecuteBatch,
-    ExecuteCall, ExecuteRequest, ExecuteResponse, IntentList, IntentRow, ParcelList,
-    PublishRequest, PublishResponse, QueryRequest, QueryResponse, RedeliverRequest,
-    RedeliverResponse, Rejection, Scope, SubscribeRequest, SubscribeResponse, execute_answer,
-    execute_request, execute_response, publish_response, query_request, query_response,
-    redeliver_response,
+    ExecuteCall, ExecuteRequest, ExecuteResponse, InboxRequest, InboxResponse, IntentList,
+    IntentRow, ParcelList, PublishRequest, PublishResponse, QueryRequest, QueryResponse,
+    RedeliverRequest, RedeliverResponse, Rejection, Scope, SubscribeRequest, SubscribeResponse,
+    execute_answer, execute_request, execute_response, inbox_response, publish_response,
+    query_request, query_response, redeliver_response,
 };
 use axp_proto::shard_map::{group_of, mailbox_slot};
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::model::{Intent, State};
-use super::{FakeNode, SHARD_GROUPS, push, take};
+use super::{FakeNode, SHARD_GROUPS, inbox, push, take};
 
 #[tonic::async_trait]
 impl Shard for FakeNode {
@@ -69,6 +69,25 @@ impl Shard for FakeNode {
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         self.before().await?;
         Ok(Response::new(self.subscriptions(request.into_inner())))
+    }
+
+    async fn inbox(
+        &self,
+        request: Request<InboxRequest>,
+    ) -> Result<Response<InboxResponse>, Status> {
+        self.before().await?;
+        let request = request.into_inner();
+        let outcome = match self.not_leader(request.group) {
+            Some(hint) => inbox_response::Outcome::NotLeader(hint),
+            None => match self.shared.change(|state| inbox::act(state, request)) {
+                Ok(done) => inbox_response::Outcome::Done(done),
+                Err(rejection) => inbox_response::Outcome::Rejection(rejection),
+            },
+        };
+        if take(&self.faults.lose_answers) {
+            return Err(Status::unavailable("the answer is lost"));
+        }
+        Ok(Response::new(InboxResponse { outcome: Some(outcome) }))
     }
 
     async fn deliver(
@@ -318,6 +337,9 @@ fn decided(name: &str, json: &[u8]) -> Bytes {
 
 fn query(state: &State, request: &QueryRequest) -> Result<query_response::Outcome, Rejection> {
     let scope = request.scope.as_ref();
+    if let Some(outcome) = inbox::query(state, request.query.as_ref().unwrap()) {
+        return outcome;
+    }
     Ok(match request.query.as_ref().unwrap() {
         query_request::Query::GetIntent(get) => {
             let (id, intent) = visible(state, &get.intent_id, scope)?;
@@ -374,6 +396,7 @@ fn query(state: &State, request: &QueryRequest) -> Result<query_response::Outcom
             let workspace = &scope.unwrap().workspace_id;
             query_response::Outcome::Published(push::published(state, workspace, &get.event_id)?)
         }
+        _ => unreachable!("asked above"),
     })
 }
 

@@ -11,11 +11,12 @@ use axp_proto::ids::IntentId;
 use axp_proto::json::ObjectWriter;
 use axp_proto::log::state_change::Kind;
 use axp_proto::log::{
-    Delivery, DeliveryMode, Deposit, Event, EventType, HolderKind, Names, PendingWith, Status,
-    Submission, TimerKind, WaitingReason,
+    Delivery, DeliveryMode, Deposit, Event, EventType, HolderKind, MailboxKey, Names, PendingWith,
+    Status, Submission, TimerKind, WaitingReason,
 };
 
 use crate::intent::decide::{Decision, Verdict};
+use crate::intent::notice;
 use crate::intent::rejection::Rejection;
 use crate::intent::reminders;
 use crate::intent::state::Intent;
@@ -62,6 +63,8 @@ fn first_append(mut intent: Intent, now_ms: i64) -> Decision {
     }
     if is_deposited(&submission) {
         decision.deposit(deposit(&intent));
+    } else if is_asked(&submission) {
+        decision.effects.push(notice::asked(&intent));
     }
     if let Some(deadline) = submission.deadline_at_ms {
         decision.timer(TimerKind::Deadline, Some(deadline));
@@ -105,7 +108,7 @@ fn first_events(submission: &Submission) -> Vec<Event> {
 
 /// What is put into the target's mailbox for the intent as it stands after these events.
 pub(in crate::intent) fn deposit(intent: &Intent) -> Deposit {
-    let submission = &intent.submission;
+    let (submission, mailbox) = (&intent.submission, intent.mailbox());
     let delivery = Delivery {
         intent_id: intent.id.to_bytes(),
         intent_type: submission.intent_type.clone(),
@@ -118,8 +121,16 @@ pub(in crate::intent) fn deposit(intent: &Intent) -> Deposit {
         intent_seq: intent.state.last_seq,
         created_at_ms: intent.state.created_at_ms,
         mode: intent.holder().mode,
+        keeps_thread: notice::keeps_thread(intent),
+        from_workspace_id: elsewhere(submission, &mailbox),
     };
-    Deposit { mailbox: Some(intent.mailbox()), delivery: Some(delivery) }
+    Deposit { mailbox: Some(mailbox), delivery: Some(delivery) }
+}
+
+/// The sender's workspace, if it is another one than the holder's.
+fn elsewhere(submission: &Submission, mailbox: &MailboxKey) -> String {
+    let same = submission.workspace_id == mailbox.workspace_id;
+    if same { String::new() } else { submission.workspace_id.clone() }
 }
 
 /// The runtime itself, as the actor of what it does.
@@ -130,6 +141,14 @@ fn waits_for_human(submission: &Submission) -> bool {
     let mode = submission.delivery_mode();
     !submission.human_task_json.is_empty()
         && matches!(mode, DeliveryMode::Unspecified | DeliveryMode::Internal)
+}
+
+/// Whether the target is a person who sees the task in an inbox, and no runtime.
+pub(in crate::intent) fn is_asked(submission: &Submission) -> bool {
+    let runtime = submission.to_agent == RUNTIME || submission.to_agent.ends_with("/agent_core");
+    waits_for_human(submission)
+        && submission.delivery_mode() == DeliveryMode::Unspecified
+        && !runtime
 }
 
 /// Whether the intent goes into the mailbox of its target.

@@ -118,7 +118,7 @@ fn reminders_are_counted_and_then_somebody_else_is_asked() {
     assert_eq!(intent.state.status(), Status::Waiting);
     assert!(intent.state.timers.is_empty(), "it goes on waiting");
     let decision = run(&mut intent, &Command::TaskResult(answer("approved")), NOW + 30_000);
-    assert_eq!(moves(&decision).1, ["agent://acme/prod/boss"]);
+    assert_eq!(moves(&decision).1, ["agent://acme/prod/boss", "agent://acme/prod/checker"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use axp_proto::log::mailbox_change::Kind;
 use axp_proto::log::{MailboxAppend, MailboxChange, MailboxEntry, MailboxKey, SourceBatch};
 use axp_raft_store::{Error, Outcome, Transaction};
 
-use super::ShardApplier;
+use super::{ShardApplier, inbox};
 use crate::shard::bells::Topic;
 use crate::shard::keys;
 use crate::shard::tables::{Rows, put, put_number};
@@ -27,6 +27,11 @@ impl ShardApplier {
             let group = GroupId::try_from(source.source_group).map_err(Error::applier)?;
             put_number(tx, keys::taken(group), source.last_effect);
         }
+        for change in &append.changes {
+            self.change_mailbox(tx, change)?;
+        }
+        inbox::claim(tx, &append.claims)?;
+        self.put_effects(tx, &append.effects)?;
         put_number(tx, keys::MAILBOX_STEP.to_vec(), step + 1);
         Ok(Outcome::Accepted { position: step + 1 })
     }
@@ -44,6 +49,11 @@ impl ShardApplier {
                 self.touch(|touched| touched.topics.push(Topic::Mailbox(mailbox.clone())));
             }
             Some(Kind::Withdraw(intent_id)) => withdraw(tx, mailbox, intent_id)?,
+            Some(Kind::Thread(change)) => {
+                inbox::change(tx, mailbox, change)?;
+                self.touch(|touched| touched.topics.push(Topic::Inbox(mailbox.clone())));
+            }
+            Some(Kind::Approval(approval)) => put(tx, keys::approval(mailbox), approval),
             None => return Err(Error::applier("a mailbox change of an unknown kind")),
         }
         Ok(())
@@ -70,11 +80,7 @@ fn deposit(
     put(tx, keys::mailbox_row(mailbox, entry.cursor), delivery);
     let place = keys::mailbox_place(mailbox, &delivery.intent_id);
     put_number(tx, place, u64::from(entry.cursor));
-    let head = keys::mailbox_head(mailbox);
-    if tx.number(&head)? < u64::from(entry.cursor) {
-        put_number(tx, head, u64::from(entry.cursor));
-    }
-    Ok(())
+    inbox::raise_head(tx, mailbox, entry.cursor)
 }
 
 fn withdraw(tx: &mut Transaction<'_>, mailbox: &MailboxKey, intent_id: &[u8]) -> Result<(), Error> {

@@ -42,7 +42,8 @@ impl ShardApplier {
                 self.replace(tx, before.as_ref(), None)?;
                 Ok(true)
             }
-            Some(EffectKind::Deposit(_) | EffectKind::Withdraw(_)) | None => Ok(false),
+            Some(EffectKind::Deposit(_) | EffectKind::Withdraw(_) | EffectKind::Inbox(_))
+            | None => Ok(false),
         }
     }
 
