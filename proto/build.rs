@@ -2,11 +2,12 @@
 
 use prost::Message as _;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "axp/v1/intent.proto",
     "axp/node/v1/shard.proto",
     "axp/node/v1/control.proto",
     "axp/node/v1/admin.proto",
+    "axp/node/v1/records.proto",
     "axp/raft/v1/raft.proto",
     "axp/log/v1/log.proto",
 ];

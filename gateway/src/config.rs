@@ -7,6 +7,8 @@ mod cluster;
 mod environment;
 mod limits;
 mod listen;
+mod media;
+mod schemas;
 mod seed;
 mod streams;
 mod telemetry;
@@ -18,6 +20,8 @@ use serde::{Deserialize, Serialize};
 pub use cluster::ClusterConfig;
 pub use limits::{LimitsConfig, RateLimitConfig};
 pub use listen::{AdminConfig, GrpcConfig, HttpConfig, ServerConfig};
+pub use media::MediaConfig;
+pub use schemas::{SchemaMode, SchemasConfig};
 pub use seed::SeedConfig;
 pub use streams::StreamsConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
@@ -47,6 +51,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub rate_limit: RateLimitConfig,
     pub streams: StreamsConfig,
+    pub media: MediaConfig,
+    pub schemas: SchemasConfig,
     pub seed: SeedConfig,
     pub telemetry: TelemetryConfig,
 }
@@ -78,6 +84,8 @@ impl Config {
         self.limits.validate()?;
         self.rate_limit.validate()?;
         self.streams.validate()?;
+        self.media.validate()?;
+        self.schemas.validate()?;
         self.seed.validate()?;
         self.telemetry.validate()
     }

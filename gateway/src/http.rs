@@ -7,20 +7,24 @@ mod error;
 mod health;
 mod inbox;
 mod intents;
+mod invites;
+mod media;
 mod middleware;
 mod openapi;
 mod params;
 mod pushes;
 mod request;
+mod schemas;
 mod service_accounts;
 mod streams;
+mod users;
 mod webhooks;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 
 use self::request::RequestContext;
 use crate::service::Service;
@@ -72,6 +76,23 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/inbox/{thread_id}/messages/delete", post(inbox::delete_messages))
         .route("/v1/inbox/{thread_id}/read", post(inbox::read))
         .route("/v1/approvals/{approval_id}/decision", post(approvals::decide))
+        .route("/v1/users/check-nick", get(users::check))
+        .route("/v1/users/resolve-nick", get(users::resolve))
+        .route("/v1/users/register-nick", post(users::register))
+        .route("/v1/users/rename-nick", post(users::rename))
+        .route("/v1/users/profile", get(users::profile))
+        .route("/v1/users/profile/update", post(users::update))
+        .route("/v1/invites/create", post(invites::create))
+        .route("/v1/invites/{token}", get(invites::get))
+        .route("/v1/invites/{token}/accept", post(invites::accept))
+        .route("/v1/schemas", post(schemas::upsert))
+        .route("/v1/schemas/{semantic_type}", get(schemas::get))
+        .route("/v1/media/create-upload", post(media::create))
+        .route("/v1/media/finalize-upload", post(media::finalize))
+        .route("/v1/media/{upload_id}", get(media::get))
+        .route("/v1/media/upload/{upload_id}", put(media::upload))
+        .route("/v1/media/download/{upload_id}", get(media::download))
+        .route("/v1/media/preview/{upload_id}", get(media::preview))
         .route("/v1/capabilities", get(capabilities::get))
         .route_layer(from_fn_with_state(Arc::clone(&service), middleware::admit));
     Router::new()

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub(crate) use self::canonical::fingerprint;
+pub(crate) use self::canonical::{canonical_json, fingerprint};
 pub(crate) use self::reader::Reader;
 use crate::error::ApiError;
 

@@ -11,25 +11,27 @@ use std::sync::Arc;
 pub(crate) use self::gate::Permit;
 use self::gate::{Gate, Gates};
 pub(crate) use self::rate::{RateLimiter, Verdict};
-use crate::config::{LimitsConfig, RateLimitConfig};
+use crate::config::{LimitsConfig, MediaConfig, RateLimitConfig};
 use crate::error::ApiError;
-use crate::metrics::{REFUSED_TOTAL, REQUESTS_OPEN, STREAMS_OPEN, refused};
+use crate::metrics::{MEDIA_TRANSFERS, REFUSED_TOTAL, REQUESTS_OPEN, STREAMS_OPEN, refused};
 
 #[derive(Debug)]
 pub(crate) struct Limits {
     requests: Arc<Gate>,
     requests_of_organization: Gates,
     streams: Arc<Gate>,
+    transfers: Arc<Gate>,
     streams_of_workspace: Gates,
     rate: Option<RateLimiter>,
 }
 
 impl Limits {
-    pub(crate) fn new(limits: &LimitsConfig, rate: &RateLimitConfig) -> Self {
+    pub(crate) fn new(limits: &LimitsConfig, rate: &RateLimitConfig, media: &MediaConfig) -> Self {
         Self {
             requests: Gate::new(limits.requests_max),
             requests_of_organization: Gates::new(limits.requests_per_organization_max),
             streams: Gate::new(limits.streams_max),
+            transfers: Gate::new(media.transfers_max),
             streams_of_workspace: Gates::new(limits.streams_per_workspace_max),
             rate: rate.enabled.then(|| RateLimiter::new(rate.requests_per_minute)),
         }
@@ -71,6 +73,16 @@ impl Limits {
             refuse(refused::STREAMS, ApiError::unavailable("too many open streams"))
         })?;
         Ok((own, all))
+    }
+
+    /// Lets an upload or a download in.
+    ///
+    /// # Errors
+    /// 503 when too many are under way.
+    pub(crate) fn transfer(&self) -> Result<Permit, ApiError> {
+        self.transfers.enter(Some(MEDIA_TRANSFERS)).ok_or_else(|| {
+            refuse(refused::MEDIA, ApiError::unavailable("too many uploads and downloads"))
+        })
     }
 
     /// Counts a request of a key at an endpoint. Absent: rates are not limited.

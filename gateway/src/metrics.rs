@@ -16,9 +16,12 @@ pub(crate) const STREAMS_OPEN: &str = "axp_gateway_streams_open";
 pub(crate) const STALLED_READERS_TOTAL: &str = "axp_gateway_stalled_readers_total";
 pub(crate) const RESUBSCRIBED_TOTAL: &str = "axp_gateway_resubscribed_total";
 pub(crate) const OUTCOMES_PENDING_TOTAL: &str = "axp_gateway_outcomes_pending_total";
+pub(crate) const MEDIA_TRANSFERS: &str = "axp_gateway_media_transfers";
+pub(crate) const MEDIA_SWEPT_TOTAL: &str = "axp_gateway_media_swept_total";
 pub(crate) const NODE_ATTEMPTS_TOTAL: &str = "axp_gateway_node_attempts_total";
 pub(crate) const CONTROL_REVISION: &str = "axp_gateway_control_revision";
 pub(crate) const CONTROL_CONFLICTS_TOTAL: &str = "axp_gateway_control_conflicts_total";
+pub(crate) const RECORD_CONFLICTS_TOTAL: &str = "axp_gateway_record_conflicts_total";
 pub(crate) const CONTROL_ROWS_UNREADABLE_TOTAL: &str = "axp_gateway_control_rows_unreadable_total";
 
 /// Why something was refused at the door: label `reason` of [`REFUSED_TOTAL`].
@@ -26,6 +29,7 @@ pub(crate) mod refused {
     pub(crate) const CONNECTIONS: &str = "connections";
     pub(crate) const REQUESTS: &str = "requests";
     pub(crate) const ORGANIZATION: &str = "organization";
+    pub(crate) const MEDIA: &str = "media";
     pub(crate) const STREAMS: &str = "streams";
     pub(crate) const WORKSPACE_STREAMS: &str = "workspace_streams";
     pub(crate) const RATE: &str = "rate";
@@ -73,8 +77,14 @@ fn describe() {
         OUTCOMES_PENDING_TOTAL,
         "resolves answered before the outcome was in the inbox of reply_to"
     );
+    describe_gauge!(MEDIA_TRANSFERS, "uploads and downloads, bounded by media.transfers-max");
+    describe_counter!(MEDIA_SWEPT_TOTAL, "objects deleted since nothing needs them any more");
     describe_counter!(NODE_ATTEMPTS_TOTAL, "calls of nodes, by outcome");
     describe_gauge!(CONTROL_REVISION, "revision of the cached control data");
     describe_counter!(CONTROL_CONFLICTS_TOTAL, "control decisions taken again after a conflict");
+    describe_counter!(
+        RECORD_CONFLICTS_TOTAL,
+        "writes of records that somebody else was faster than"
+    );
     describe_counter!(CONTROL_ROWS_UNREADABLE_TOTAL, "control rows that this version cannot read");
 }

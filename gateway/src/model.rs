@@ -6,9 +6,13 @@ mod controls;
 mod event;
 mod inbox;
 mod intent;
+mod invite;
 mod list;
+mod media;
 mod push;
 mod raw;
+mod schema;
+mod user;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,9 +23,13 @@ use self::controls::{controls_json, policy_json};
 pub(crate) use self::event::*;
 pub(crate) use self::inbox::*;
 pub(crate) use self::intent::*;
+pub(crate) use self::invite::*;
 pub(crate) use self::list::*;
+pub(crate) use self::media::*;
 pub(crate) use self::push::*;
 pub(crate) use self::raw::RawJson;
+pub(crate) use self::schema::*;
+pub(crate) use self::user::*;
 
 /// A refusal, in the three dialects that official clients read at once.
 #[derive(Debug, Serialize, ToSchema)]

@@ -13,17 +13,23 @@ mod credential;
 mod idempotency;
 mod inbox;
 mod intents;
+mod invites;
+mod media;
+mod once;
 mod owner;
 mod pending;
 mod pushes;
 mod resolve;
 mod resume;
+mod schemas;
 mod signing;
 mod submission;
 mod target;
 mod tasks;
+mod users;
 mod webhooks;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -37,18 +43,22 @@ pub(crate) use self::answers::{Stored, sweep};
 pub(crate) use self::bindings::follow_bindings;
 pub(crate) use self::bulk_cancel::BulkCanceled;
 pub(crate) use self::caller::{Caller, Credentials};
-pub(crate) use self::credential::{hash_hex, hint, new_id, new_token};
+pub(crate) use self::credential::{hash_hex, hex, hint, new_id, new_token};
 pub(crate) use self::inbox::{Changes, Completion, Deletion, OwnThread};
 pub(crate) use self::intents::ListFilter;
+pub(crate) use self::media::{Download, MediaState, is_image};
 pub(crate) use self::pending::Pending;
 pub(crate) use self::resolve::Resolved;
 pub(crate) use self::signing::Rotated;
 pub(crate) use self::submission::Submitted;
+pub(crate) use self::users::{Nick, user_address};
 pub(crate) use self::webhooks::counters;
 use crate::clock::Deadline;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::limits::Limits;
+use crate::media::{LocalStorage, Storage};
+use crate::schema::ValidatorCache;
 use crate::trace::TraceContext;
 
 /// Shared by every request of one gateway.
@@ -57,6 +67,10 @@ pub(crate) struct Service {
     pub(crate) config: Config,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) limits: Limits,
+    pub(crate) media: Box<dyn Storage>,
+    pub(crate) validators: ValidatorCache,
+    /// What links in answers start with; without a slash at the end.
+    pub(crate) public_url: String,
     /// Set when the gateway is to stop: streams end then, with a hint to come back.
     pub(crate) stop: CancellationToken,
 }
@@ -74,9 +88,20 @@ pub(crate) struct Call {
 }
 
 impl Service {
-    pub(crate) fn new(config: Config, cluster: Arc<Cluster>, stop: CancellationToken) -> Self {
-        let limits = Limits::new(&config.limits, &config.rate_limit);
-        Self { config, cluster, limits, stop }
+    pub(crate) fn new(
+        config: Config,
+        http_address: SocketAddr,
+        cluster: Arc<Cluster>,
+        stop: CancellationToken,
+    ) -> Self {
+        let limits = Limits::new(&config.limits, &config.rate_limit, &config.media);
+        let public_url = match config.http.public_url.trim_end_matches('/') {
+            "" => format!("http://{http_address}"),
+            url => url.to_owned(),
+        };
+        let media = Box::new(LocalStorage::new(&config.media.directory));
+        let validators = ValidatorCache::new(config.schemas.compiled_max);
+        Self { config, cluster, limits, media, validators, public_url, stop }
     }
 
     pub(crate) fn deadline(&self) -> Deadline {

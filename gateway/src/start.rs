@@ -82,9 +82,10 @@ impl Gateway {
         let (stop, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let (servers, background) = (TaskTracker::new(), TaskTracker::new());
         let cluster = Cluster::start(&config.cluster, &background, &stop_background);
-        let service = Arc::new(Service::new(config, cluster, stop));
+        let http_address = address_of(&http_listener, "http.listen")?;
+        let service = Arc::new(Service::new(config, http_address, cluster, stop));
         let mut handle = GatewayHandle {
-            http: address_of(&http_listener, "http.listen")?,
+            http: http_address,
             grpc: address_of(&grpc_listener, "grpc.listen")?,
             admin: None,
             service: Arc::clone(&service),
@@ -124,6 +125,7 @@ impl Gateway {
         let following = follow_bindings(Arc::clone(&handle.service));
         let stop = handle.stop_background.clone();
         handle.background.spawn(stop.run_until_cancelled_owned(following));
+        handle.sweep_media();
         Ok(handle)
     }
 }
@@ -201,6 +203,22 @@ impl GatewayHandle {
         };
         self.background.spawn(self.stop_background.clone().run_until_cancelled_owned(seeding));
         seeded
+    }
+
+    /// Deletes media that nothing needs any more now and then.
+    fn sweep_media(&self) {
+        let service = Arc::clone(&self.service);
+        let interval = service.config.media.sweep_interval();
+        let sweeping = async move {
+            loop {
+                sleep(interval.mul_f64(0.5 + rand::random::<f64>())).await;
+                match service.sweep_media().await {
+                    Ok(count) => tracing::debug!(count, "media deleted"),
+                    Err(error) => tracing::warn!(%error, "media is not looked through"),
+                }
+            }
+        };
+        self.background.spawn(self.stop_background.clone().run_until_cancelled_owned(sweeping));
     }
 
     /// Forgets old stored answers now and then.

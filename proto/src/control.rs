@@ -13,6 +13,7 @@ pub const AGENT: &str = "agent/";
 pub const SIGNING_SECRET: &str = "signing-secret/";
 pub const WEBHOOK: &str = "webhook/";
 pub const WEBHOOK_CALLBACK: &str = "webhook-callback/";
+pub const SCHEMA: &str = "schema/";
 pub const STORED_ANSWER: &str = "answer/";
 pub const SHARD_MAP: &str = "shard-map";
 
@@ -63,6 +64,12 @@ pub fn api_key_hash(hash: &str) -> String {
 #[must_use]
 pub fn agent(address: &str) -> String {
     format!("{AGENT}{address}")
+}
+
+/// One of each owner in each workspace.
+#[must_use]
+pub fn schema(workspace_id: &str, semantic_type: &str, owner_agent: &str) -> String {
+    format!("{SCHEMA}{workspace_id}/{semantic_type}/{owner_agent}")
 }
 
 /// `hash`: hex of identity, route and idempotency key.

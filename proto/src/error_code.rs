@@ -59,6 +59,7 @@ error_codes! {
     AlreadyExists = "already_exists", 409, AlreadyExists, false;
     PayloadTooLarge = "payload_too_large", 413, InvalidArgument, false;
     ValidationError = "validation_error", 422, InvalidArgument, false;
+    SchemaInvalid = "schema_invalid", 422, InvalidArgument, false;
     InvalidAgentAddress = "invalid_agent_address", 422, InvalidArgument, false;
     RateLimitExceeded = "rate_limit_exceeded", 429, ResourceExhausted, true;
     QuotaExceeded = "quota_exceeded", 429, ResourceExhausted, true;

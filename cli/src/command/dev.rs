@@ -191,6 +191,7 @@ fn gateway_config(args: &DevArgs, nodes: &[String]) -> gateway::Config {
     config.admin.listen = String::new();
     config.cluster.nodes = nodes.to_vec();
     config.rate_limit.enabled = false;
+    config.media.directory = args.data_dir.join("media");
     config
 }
 

@@ -14,14 +14,14 @@ use crate::clock::Deadline;
 use crate::error::ApiError;
 use crate::metrics::CONTROL_CONFLICTS_TOTAL;
 
-const ATTEMPTS_MAX: u32 = 16;
+pub(super) const ATTEMPTS_MAX: u32 = 16;
 
 /// What a decision wants to be done.
-pub(crate) enum Plan<T> {
+pub(crate) enum Plan<T, C = RowChange> {
     /// It is as the caller wants it already.
     Done(T),
     Commit {
-        changes: Vec<RowChange>,
+        changes: Vec<C>,
         then: T,
     },
 }

@@ -11,10 +11,10 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use axp_proto::ids::{GroupId, SLOTS};
 use axp_proto::node::{
-    Accepted, CommitRequest, ExecuteRequest, InboxDone, InboxRequest, NotLeader, ParcelList,
-    PublishRequest, Published, QueryRequest, RedeliverRequest, Rejection, RevisionRequest,
-    commit_response, execute_response, inbox_response, publish_response, query_response,
-    redeliver_response, revision_response,
+    Accepted, CommitRecordsRequest, CommitRequest, ExecuteRequest, InboxDone, InboxRequest,
+    NotLeader, ParcelList, PublishRequest, Published, QueryRequest, RedeliverRequest, Rejection,
+    RevisionRequest, commit_records_response, commit_response, execute_response, inbox_response,
+    publish_response, query_response, redeliver_response, revision_response,
 };
 use tonic::{Code, Request, Status};
 
@@ -223,6 +223,29 @@ impl Router {
                         Ok(Answer::Done(Err(rejection)))
                     }
                     Some(inbox_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
+                    None => Err(no_outcome()),
+                }
+            })
+            .await?;
+        Ok(outcome.value)
+    }
+
+    /// Commits a compare-and-set over records.
+    pub(super) async fn commit_records(
+        &self,
+        request: &CommitRecordsRequest,
+        deadline: Deadline,
+    ) -> Result<commit_records_response::Outcome, Error> {
+        let group = group_of(request.group);
+        let outcome = self
+            .call(group, deadline, |link: Arc<Link>, patience| async move {
+                let request = timed(request.clone(), patience);
+                let answer = link.shard().commit_records(request).await?.into_inner();
+                match answer.outcome {
+                    Some(commit_records_response::Outcome::NotLeader(hint)) => {
+                        Ok(Answer::NotLeader(hint))
+                    }
+                    Some(outcome) => Ok(Answer::Done(outcome)),
                     None => Err(no_outcome()),
                 }
             })

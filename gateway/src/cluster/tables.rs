@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axp_proto::control;
 use axp_proto::ids::GroupId;
 use axp_proto::node::{
-    Agent, ApiKey, Organization, Row, ServiceAccount, ShardMap, SigningSecret, StoredAnswer,
-    WebhookSubscription, Workspace,
+    Agent, ApiKey, Organization, Row, SemanticSchema, ServiceAccount, ShardMap, SigningSecret,
+    StoredAnswer, WebhookSubscription, Workspace,
 };
 use bytes::Bytes;
 use prost::{DecodeError, Message};
@@ -41,6 +41,8 @@ pub(crate) struct Tables {
     /// Hash of a token to key id.
     pub(crate) key_hashes: Table<String>,
     pub(crate) agents: Table<Agent>,
+    /// By `<workspace id>/<semantic type>/<owner>`.
+    pub(crate) schemas: Table<SemanticSchema>,
     pub(crate) answers: Table<StoredAnswer>,
     /// Service account id to what its pushes are signed with.
     pub(crate) signing_secrets: Table<SigningSecret>,
@@ -52,6 +54,9 @@ pub(crate) struct Tables {
     accounts_of_workspace: Index,
     keys_of_account: Index,
     webhooks_of_workspace: Index,
+    schemas_of_workspace: Index,
+    /// By `<workspace id>/<semantic type>`.
+    schemas_of_type: Index,
 }
 
 /// Which groups there are and where their replicas live.
@@ -102,6 +107,13 @@ impl Tables {
             reindex(&mut self.webhooks_of_workspace, id, old, new);
         } else if let Some(callback) = key.strip_prefix(control::WEBHOOK_CALLBACK) {
             put(&mut self.webhook_callbacks, callback, row, text)?;
+        } else if let Some(id) = key.strip_prefix(control::SCHEMA) {
+            let (old, new) = put(&mut self.schemas, id, row, decode::<SemanticSchema>)?;
+            let workspace = |row: &Arc<Versioned<SemanticSchema>>| row.value.workspace_id.clone();
+            let (before, now) = (old.as_ref().map(workspace), new.as_ref().map(workspace));
+            reindex(&mut self.schemas_of_workspace, id, before, now);
+            let (before, now) = (old.as_ref().map(type_of), new.as_ref().map(type_of));
+            reindex(&mut self.schemas_of_type, id, before, now);
         } else if let Some(hash) = key.strip_prefix(control::STORED_ANSWER) {
             put(&mut self.answers, hash, row, decode)?;
         } else if key == control::SHARD_MAP {
@@ -122,6 +134,19 @@ impl Tables {
 
     pub(crate) fn webhooks_of(&self, workspace: &str) -> Vec<Arc<Versioned<WebhookSubscription>>> {
         resolve(&self.webhooks_of_workspace, workspace, &self.webhooks)
+    }
+
+    /// The schemas of a semantic type, of all owners in a workspace.
+    pub(crate) fn schemas_of(
+        &self,
+        workspace: &str,
+        semantic_type: &str,
+    ) -> Vec<Arc<Versioned<SemanticSchema>>> {
+        resolve(&self.schemas_of_type, &format!("{workspace}/{semantic_type}"), &self.schemas)
+    }
+
+    pub(crate) fn schema_count(&self, workspace: &str) -> usize {
+        self.schemas_of_workspace.get(workspace).map_or(0, |ids| ids.len())
     }
 
     pub(crate) fn key_by_hash(&self, hash_hex: &str) -> Option<&Arc<Versioned<ApiKey>>> {
@@ -191,6 +216,10 @@ fn reindex(index: &mut Index, id: &str, old: Option<String>, new: Option<String>
 fn resolve<T>(index: &Index, owner: &str, table: &Table<T>) -> Vec<Arc<Versioned<T>>> {
     let ids = index.get(owner).into_iter().flat_map(|ids| ids.iter());
     ids.filter_map(|id| table.get(id).cloned()).collect()
+}
+
+fn type_of(row: &Arc<Versioned<SemanticSchema>>) -> String {
+    format!("{}/{}", row.value.workspace_id, row.value.semantic_type)
 }
 
 fn decode<T: Message + Default>(value: &Bytes) -> Result<T, DecodeError> {

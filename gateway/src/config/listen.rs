@@ -43,6 +43,9 @@ impl ServerConfig {
 pub struct HttpConfig {
     /// Where clients connect.
     pub listen: String,
+    /// How clients reach this API from outside, such as `https://axp.example.com`: what links in answers
+    /// start with. Empty: `http://` and the address that is listened on.
+    pub public_url: String,
     /// Open connections; more are closed as soon as they are accepted.
     pub connections_max: usize,
     /// How long a connection may be idle or take to send the head of a request.
@@ -60,6 +63,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8100".to_owned(),
+            public_url: String::new(),
             connections_max: 10_000,
             idle_timeout_ms: 120_000,
             body_timeout_ms: 10_000,
@@ -87,6 +91,12 @@ impl HttpConfig {
 
     pub(super) fn validate(&self) -> Result<(), Error> {
         require_host_port("http.listen", &self.listen)?;
+        let url = self.public_url.as_str();
+        let is_url = url.starts_with("http://") || url.starts_with("https://");
+        if !is_url && !url.is_empty() {
+            let (key, problem) = ("http.public-url", format!("is {url:?}"));
+            return Err(Error::Invalid { key, problem, fix: "set http://... or https://..." });
+        }
         let fix = "set 1 to 1000000";
         require_range("http.connections-max", self.connections_max as u64, 1_000_000, fix)?;
         let fix = "set 1 to 3600000";

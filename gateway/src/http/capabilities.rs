@@ -4,7 +4,7 @@ use axum::Json;
 
 use crate::model::{CapabilitiesBody, ErrorBody};
 
-const CAPABILITIES: [&str; 9] = [
+const CAPABILITIES: &[&str] = &[
     "intent.submit",
     "intent.status.read",
     "intent.events.read",
@@ -14,6 +14,14 @@ const CAPABILITIES: [&str; 9] = [
     "agent.read",
     "agent.intents.stream",
     "service_account.manage",
+    "user.nick.register",
+    "user.profile.manage",
+    "invite.create",
+    "invite.accept",
+    "media.upload",
+    "media.download",
+    "schema.manage",
+    "schema.validate",
 ];
 const INTENT_TYPES: [&str; 3] = ["intent.ask.v1", "intent.reply.v1", "intent.approval.v1"];
 
@@ -25,7 +33,7 @@ const INTENT_TYPES: [&str; 3] = ["intent.ask.v1", "intent.reply.v1", "intent.app
 pub(super) async fn get() -> Json<CapabilitiesBody> {
     Json(CapabilitiesBody {
         ok: true,
-        capabilities: &CAPABILITIES,
+        capabilities: CAPABILITIES,
         supported_intent_types: &INTENT_TYPES,
     })
 }

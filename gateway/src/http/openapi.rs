@@ -11,8 +11,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
-    agents, approvals, capabilities, health, inbox, intents, pushes, service_accounts, streams,
-    webhooks,
+    agents, approvals, capabilities, health, inbox, intents, invites, media, pushes, schemas,
+    service_accounts, streams, users, webhooks,
 };
 use crate::model::RawJson;
 
@@ -65,6 +65,23 @@ use crate::model::RawJson;
         webhooks::publish,
         webhooks::event,
         webhooks::replay,
+        users::check,
+        users::resolve,
+        users::register,
+        users::rename,
+        users::profile,
+        users::update,
+        invites::create,
+        invites::get,
+        invites::accept,
+        schemas::upsert,
+        schemas::get,
+        media::create,
+        media::finalize,
+        media::get,
+        media::upload,
+        media::download,
+        media::preview,
     ),
     modifiers(&Keys)
 )]
@@ -113,6 +130,10 @@ pub(super) struct SubmitIntent {
     escalate_to: Option<String>,
     max_delivery_attempts: Option<u32>,
     human_task: Option<RawJson>,
+    /// Names the schema of the payload; the intent type does when missing.
+    semantic_type: Option<String>,
+    /// `none`, `warn` or `enforce`; no less than what the server is set to
+    schema_mode: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -282,6 +303,83 @@ pub(super) struct PublishEvent {
     payload: RawJson,
 }
 
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/users.rs reads")]
+pub(super) struct RegisterNick {
+    /// 3 to 32 of a-z, 0-9, `_`, `.` and `-`, usually with `@` before them; case does not matter
+    nick: String,
+    display_name: Option<String>,
+    phone: Option<String>,
+    email: Option<String>,
+}
+
+/// Of `profile/update` the nick may be left out.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/users.rs reads")]
+pub(super) struct ChangeUser {
+    /// `agent://user/<user id>`
+    owner_agent: String,
+    nick: Option<String>,
+    display_name: Option<String>,
+    phone: Option<String>,
+    email: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/invites.rs reads")]
+pub(super) struct CreateInvite {
+    owner_agent: String,
+    recipient_hint: Option<String>,
+    /// 60 to 1209600, default 86400
+    ttl_seconds: Option<u32>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/invites.rs reads")]
+pub(super) struct AcceptInvite {
+    nick: String,
+    display_name: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/schemas.rs reads")]
+pub(super) struct UpsertSchema {
+    /// e.g. `acme.compliance.check.v1`
+    #[schema(pattern = r"^[a-z0-9_]+(?:\.[a-z0-9_]+){2,}\.v[0-9]+$")]
+    semantic_type: String,
+    /// JSON Schema 2020-12
+    schema_json: RawJson,
+    /// `registry://<semantic_type>` when missing
+    schema_ref: Option<String>,
+    /// `strict`, `backward` or `warn`: what later changes of the schema may do
+    compatibility_mode: String,
+    /// `tenant`
+    scope: Option<String>,
+    active: Option<bool>,
+    owner_agent: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/media.rs reads")]
+pub(super) struct CreateUpload {
+    owner_agent: String,
+    filename: String,
+    mime_type: String,
+    /// At most `media.size-bytes-max`.
+    size_bytes: u64,
+    sha256: Option<String>,
+    /// 60 to 604800, default 3600: until when it can be uploaded and finalized
+    ttl_seconds: Option<u32>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what service/media.rs reads")]
+pub(super) struct FinalizeUpload {
+    upload_id: String,
+    size_bytes: u64,
+    sha256: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,7 +396,7 @@ mod tests {
                 assert_eq!(operation["security"].is_null(), path == "/health", "{method} {path}");
             }
         }
-        assert_eq!(operations, 41);
+        assert_eq!(operations, 58);
         assert!(document["components"]["schemas"]["IntentBody"].is_object());
     }
 }

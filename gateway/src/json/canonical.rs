@@ -22,6 +22,46 @@ pub(crate) fn fingerprint(body: &[u8]) -> Result<Bytes, ApiError> {
     Ok(Bytes::copy_from_slice(&Sha256::digest(&canonical)))
 }
 
+/// JSON with the members of each object by name and no white space: one text for one meaning.
+pub(crate) fn canonical_json(value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_json(&mut out, value);
+    out
+}
+
+fn write_json(out: &mut Vec<u8>, value: &Value) {
+    let scalar = |value: &Value| value.to_string().into_bytes();
+    match value {
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_json(out, item);
+            }
+            out.push(b']');
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| name.as_str());
+            out.push(b'{');
+            for (index, (name, value)) in members.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                out.extend(scalar(&Value::String(name.clone())));
+                out.push(b':');
+                write_json(out, value);
+            }
+            out.push(b'}');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            out.extend(scalar(value));
+        }
+    }
+}
+
 fn write(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
@@ -75,7 +115,7 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::fingerprint;
+    use super::{canonical_json, fingerprint};
 
     fn same(a: &str, b: &str) -> bool {
         fingerprint(a.as_bytes()).unwrap() == fingerprint(b.as_bytes()).unwrap()
@@ -87,6 +127,15 @@ mod tests {
         assert!(same(r#"{"a":"\u0041"}"#, r#"{"a":"A"}"#));
         assert!(same("", "{}"));
         assert!(same(r#"{"a":1,"a":2}"#, r#"{"a":2}"#));
+    }
+
+    #[test]
+    fn canonical_json_is_json() {
+        let value: serde_json::Value =
+            serde_json::from_str(r#" {"b": [1, {"d":null, "c":"x\ny"}], "a\"": true} "#).unwrap();
+        let text = canonical_json(&value);
+        assert_eq!(text, br#"{"a\"":true,"b":[1,{"c":"x\ny","d":null}]}"#);
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&text).unwrap(), value);
     }
 
     #[test]

@@ -125,6 +125,35 @@ impl<'a> Reader<'a> {
         self.typed(name, "must be a number")
     }
 
+    /// An integer that clients do not keep in 32 bits, such as a size.
+    pub(crate) fn size(&mut self, name: &str, least: u64, most: u64) -> Option<u64> {
+        let value: u64 = self.typed(name, "must be an integer")?;
+        if (least..=most).contains(&value) {
+            return Some(value);
+        }
+        self.problem(name, &format!("must be an integer from {least} to {most}"), "value_error");
+        None
+    }
+
+    /// The SHA-256 of something, in lower-case hexadecimal digits.
+    pub(crate) fn sha256(&mut self, name: &str) -> Option<String> {
+        let text = self.string(name, 1, 64)?;
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == 64 && text.bytes().all(digit) {
+            return Some(text);
+        }
+        self.problem(name, "must be 64 digits of 0-9 and a-f", "value_error");
+        None
+    }
+
+    /// Says that a member is missing.
+    pub(crate) fn require<T>(&mut self, name: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() && self.present(name).is_none() {
+            self.problem(name, "field required", "missing");
+        }
+        value
+    }
+
     /// A list of strings.
     pub(crate) fn strings(
         &mut self,

@@ -24,6 +24,10 @@ pub(crate) struct SubmittedBody {
     pub(crate) created_at: String,
     pub(crate) correlation_id: String,
     pub(crate) to_agent: String,
+    /// What is wrong with the payload although it was taken: `code`, `semantic_type` and `errors`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) warnings: Vec<serde_json::Value>,
 }
 
 impl From<Submitted> for SubmittedBody {
@@ -35,6 +39,7 @@ impl From<Submitted> for SubmittedBody {
             created_at: rfc3339(submitted.created_at_ms),
             correlation_id: submitted.correlation_id,
             to_agent: submitted.to_agent,
+            warnings: submitted.warnings,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::cluster::{Cluster, Plan, Tables, transact};
 use crate::error::ApiError;
 
 /// A day is promised; the rest is for clocks that differ.
-const KEPT_MS: i64 = 25 * 60 * 60 * 1000;
+pub(super) const KEPT_MS: i64 = 25 * 60 * 60 * 1000;
 const SWEPT_AT_ONCE: usize = 200;
 
 /// The outcome of a write, or what was answered when it was first made.

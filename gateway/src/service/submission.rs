@@ -8,6 +8,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::idempotency::Claim;
+use super::schemas::{PayloadRules, Warnings};
 use super::target::Target;
 use super::{Call, Service, tasks};
 use crate::error::ApiError;
@@ -25,6 +26,8 @@ pub(crate) struct Submitted {
     pub(crate) created_at_ms: i64,
     pub(crate) correlation_id: String,
     pub(crate) to_agent: String,
+    /// What is wrong with the payload although it was taken.
+    pub(crate) warnings: Warnings,
 }
 
 impl Service {
@@ -45,6 +48,9 @@ impl Service {
             Some(address) => Some(self.receiver(call, call.caller.normalise(address)?).await?),
             None => None,
         };
+        let payload = draft.payload.clone().unwrap_or_else(|| Bytes::from_static(b"{}"));
+        let (rules, intent_type) = (&draft.payload_rules, &draft.intent_type);
+        let warnings = self.check_payload(call, rules, intent_type, &target, &payload).await?;
         // Fixed before the first attempt: repeating it under this id is harmless.
         let intent_id = Self::new_intent_id(claim.as_ref(), &target.mailbox());
         let request = ExecuteRequest {
@@ -58,7 +64,7 @@ impl Service {
             )),
         };
         let outcome = self.cluster.router.execute(&request, call.deadline).await?;
-        submitted(outcome.value?)
+        Ok(Submitted { warnings, ..submitted(outcome.value?)? })
     }
 
     /// How many shard groups the cluster has.
@@ -83,6 +89,7 @@ fn submitted(accepted: Accepted) -> Result<Submitted, ApiError> {
         created_at_ms: state.created_at_ms,
         correlation_id: submission.correlation_id,
         to_agent: submission.to_agent,
+        warnings: Warnings::new(),
     })
 }
 
@@ -102,6 +109,7 @@ struct Draft {
     max_delivery_attempts: Option<u32>,
     human_task: Option<Bytes>,
     rules: Option<TaskRules>,
+    payload_rules: PayloadRules,
 }
 
 impl Draft {
@@ -165,6 +173,7 @@ fn parse(body: &Bytes) -> Result<Draft, ApiError> {
         max_delivery_attempts: reader.integer("max_delivery_attempts", 1),
         human_task: reader.object("human_task"),
         rules: None,
+        payload_rules: PayloadRules::read(&mut reader),
     };
     let task = draft.human_task.clone();
     if let Some(task) = &task {

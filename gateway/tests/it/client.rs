@@ -104,7 +104,19 @@ impl Request {
 
     /// Sends and reads the whole answer.
     pub(crate) async fn send(&self) -> Answer {
-        timeout(PATIENCE, self.open().await.rest()).await.expect("the answer ends")
+        let answer = timeout(PATIENCE, self.open().await.rest()).await.expect("the answer ends");
+        if answer.status == 200 {
+            crate::shapes::check(&self.method, &self.path, &answer.body);
+        }
+        answer
+    }
+
+    /// Sends and reads nothing; the request ends early when the connection is dropped.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(self.head().as_bytes()).await.unwrap();
+        stream.write_all(self.body.as_deref().unwrap_or(&self.chunks)).await.unwrap();
+        stream
     }
 
     /// Sends and reads the head; the body is read piece by piece.

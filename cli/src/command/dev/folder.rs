@@ -4,6 +4,7 @@
 //! <data-dir>/dev.json   how many nodes and which engine the folder was made with
 //! <data-dir>/api-key    the key that was made, readable by its owner only
 //! <data-dir>/node-N/    the store of node N
+//! <data-dir>/media/     what was uploaded
 //! ```
 
 use std::fs;
