@@ -1,7 +1,7 @@
 //! Where the bytes of media are: outside the Raft log, behind a seam.
 //!
 //! An object appears whole or not at all, and is there after a power loss once `put` has returned.
-//! What an object means, and whether anything still needs it, is said by its record (ADR 0008).
+//! What an object means, and whether anything still needs it, is said by its record (ADR 0012).
 
 mod local;
 mod measured;

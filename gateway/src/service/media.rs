@@ -1,5 +1,5 @@
 //! Media: a record says what a file is, the storage has its bytes (contract,
-//! users-invites-media-schemas.md; ADR 0008).
+//! users-invites-media-schemas.md; ADR 0012).
 //!
 //! ```text
 //! create-upload -> pending -> bytes stored, the record names them -> finalize-upload -> ready
