@@ -31,16 +31,18 @@ impl Claim {
             let message = "must have at most 255 characters";
             return Err(ApiError::invalid(&["header", "Idempotency-Key"], message, "value_error"));
         }
-        let mut hash = Sha256::new();
-        for part in [call.caller.account_id(), route, key] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
         Ok(Some(Self {
-            hash: Bytes::copy_from_slice(&hash.finalize()),
+            hash: digest([call.caller.account_id(), route, key]),
             fingerprint: json::fingerprint(body)?,
             slot: idempotency_slot(call.caller.workspace_id(), route, key),
         }))
+    }
+
+    /// The claim of what the server itself does once in a workspace, however often it has to try.
+    pub(super) fn own(workspace_id: &str, what: &str, key: &str) -> Self {
+        let hash = digest([workspace_id, what, key]);
+        let slot = idempotency_slot(workspace_id, what, key);
+        Self { fingerprint: hash.clone(), hash, slot }
     }
 
     /// An id that follows from the claim alone.
@@ -55,6 +57,15 @@ impl Claim {
     pub(super) fn to_wire(&self) -> IdempotencyKey {
         IdempotencyKey { key_hash: self.hash.clone(), fingerprint: self.fingerprint.clone() }
     }
+}
+
+fn digest(parts: [&str; 3]) -> Bytes {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    Bytes::copy_from_slice(&hash.finalize())
 }
 
 impl Service {

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::idempotency::Claim;
 use super::users::{Acceptance, Details, Nick, Taking, user_home};
+use super::webhooks::Publication;
 use super::{Call, Service};
 use crate::clock;
 use crate::cluster::{Plan, Stored, change};
@@ -116,9 +118,31 @@ impl Service {
             let taking = Taking::new(&user_id, seed, nick, details).accepting(acceptance);
             let user: User = self.take_nick(call, taking).await?;
             let invite = self.find_invite(call, token).await?;
-            Ok(InviteAccepted::new(&invite, &user))
+            let accepted = InviteAccepted::new(&invite, &user);
+            self.announce_acceptance(call, &invite, &accepted).await?;
+            Ok(accepted)
         })
         .await
+    }
+
+    /// Tells the subscribers of who invited. The event's id follows from the invite, so a request
+    /// that is repeated after it broke off here publishes nothing twice.
+    async fn announce_acceptance(
+        &self,
+        call: &Call,
+        invite: &Invite,
+        accepted: &InviteAccepted,
+    ) -> Result<(), ApiError> {
+        let payload = serde_json::to_vec(accepted).map_err(|_| ApiError::internal())?;
+        let publication = Publication {
+            workspace_id: invite.workspace_id.clone(),
+            owner_agent: invite.owner_agent.clone(),
+            event_type: "invite.accepted".to_owned(),
+            source: "gateway".to_owned(),
+            payload: payload.into(),
+        };
+        let claim = Claim::own(&invite.workspace_id, "invite.accepted", &invite.token);
+        self.publish(call, publication, Some(claim)).await.map(drop)
     }
 }
 

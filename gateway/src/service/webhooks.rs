@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde_json::json;
 use uuid::Uuid;
 
+pub(super) use self::events::Publication;
 pub(crate) use self::events::counters;
 use super::accounts::{put, put_id};
 use super::answers::Stored;

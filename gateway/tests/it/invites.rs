@@ -59,6 +59,12 @@ async fn an_invite_makes_a_user() {
     assert_eq!(accepted["public_address"], "invite.conformance.user@ax");
     assert_eq!(accepted["invite_owner_agent"], OWNER);
     assert_eq!(accepted["registry_bind_status"], "disabled");
+    let events: Vec<_> = {
+        let state = world.cluster.shared.state();
+        state.published.values().map(|(event, _)| event.clone()).collect()
+    };
+    assert_eq!(events.len(), 1, "subscribers hear of it once");
+    assert_eq!((&*events[0].event_type, &*events[0].owner_agent), ("invite.accepted", OWNER));
     let read = world.read(&invite).await;
     assert_eq!(
         (&read["status"], &read["accepted_owner_agent"]),
