@@ -18,6 +18,7 @@ pub(crate) const RESUBSCRIBED_TOTAL: &str = "axp_gateway_resubscribed_total";
 pub(crate) const OUTCOMES_PENDING_TOTAL: &str = "axp_gateway_outcomes_pending_total";
 pub(crate) const MEDIA_TRANSFERS: &str = "axp_gateway_media_transfers";
 pub(crate) const MEDIA_SWEPT_TOTAL: &str = "axp_gateway_media_swept_total";
+pub(crate) const COMMANDS_PENDING: &str = "axp_gateway_commands_pending";
 pub(crate) const NODE_ATTEMPTS_TOTAL: &str = "axp_gateway_node_attempts_total";
 pub(crate) const CONTROL_REVISION: &str = "axp_gateway_control_revision";
 pub(crate) const CONTROL_CONFLICTS_TOTAL: &str = "axp_gateway_control_conflicts_total";
@@ -79,6 +80,7 @@ fn describe() {
     );
     describe_gauge!(MEDIA_TRANSFERS, "uploads and downloads, bounded by media.transfers-max");
     describe_counter!(MEDIA_SWEPT_TOTAL, "objects deleted since nothing needs them any more");
+    describe_gauge!(COMMANDS_PENDING, "commands sent to nodes that have no answer yet");
     describe_counter!(NODE_ATTEMPTS_TOTAL, "calls of nodes, by outcome");
     describe_gauge!(CONTROL_REVISION, "revision of the cached control data");
     describe_counter!(CONTROL_CONFLICTS_TOTAL, "control decisions taken again after a conflict");

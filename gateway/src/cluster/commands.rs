@@ -25,6 +25,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
+use crate::metrics::COMMANDS_PENDING;
+
 /// Requests that wait to be sent; the limits on requests keep it from being reached.
 const QUEUE_MAX: usize = 4096;
 /// Calls in one batch, and their bytes, give or take one.
@@ -85,6 +87,12 @@ struct Exchange {
     last_id: u64,
 }
 
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        metrics::gauge!(COMMANDS_PENDING).decrement(self.pending.len() as f64);
+    }
+}
+
 impl Exchange {
     async fn run(
         mut self,
@@ -129,6 +137,7 @@ impl Exchange {
         let calls = waiting.drain(..count).map(|Call { request, patience, reply }| {
             self.last_id += 1;
             self.pending.insert(self.last_id, reply);
+            metrics::gauge!(COMMANDS_PENDING).increment(1.0);
             let patience_ms = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
             ExecuteCall { call_id: self.last_id, patience_ms, request: Some(request) }
         });
@@ -138,6 +147,7 @@ impl Exchange {
     fn answered(&mut self, message: ExecuteAnswers) {
         for ExecuteAnswer { call_id, result } in message.answers {
             let Some(reply) = self.pending.remove(&call_id) else { continue };
+            metrics::gauge!(COMMANDS_PENDING).decrement(1.0);
             let result = match result {
                 Some(CallResult::Response(response)) => Ok(response),
                 Some(CallResult::Failed(failed)) => {
