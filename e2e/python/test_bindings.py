@@ -73,7 +73,7 @@ def test_two_pollers_do_everything_once_while_a_leader_dies(client, workspace):
             failures.append(error)
 
     bases = (setting("AXME_BASE_URL"), setting("AXME_BASE_URL_2"))
-    threads = [threading.Thread(target=poll, args=(base,)) for base in bases]
+    threads = [threading.Thread(target=poll, args=(base,), daemon=True) for base in bases]
     for thread in threads:
         thread.start()
     body = {"intent_type": "compliance.check.v1", "to_agent": address, "payload": {}}

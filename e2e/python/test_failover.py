@@ -70,7 +70,7 @@ def test_a_leader_dies_in_the_middle_of_the_flow(client, other_client, agent, ad
         except BaseException as error:  # Told by the main thread, below.
             failures.append(error)
 
-    threads = [threading.Thread(target=initiate, args=(each,)) for each in (client, other_client)]
+    threads = [threading.Thread(target=initiate, args=(each,), daemon=True) for each in (client, other_client)]
     for thread in threads:
         thread.start()
     for kills in (1, 2):
@@ -107,7 +107,7 @@ def test_a_watcher_does_not_notice_the_death_of_a_leader(client, submit, address
                     failures.append(error)
                     return
 
-    threads = [threading.Thread(target=watch, args=(each,)) for each in ids]
+    threads = [threading.Thread(target=watch, args=(each,), daemon=True) for each in ids]
     for thread in threads:
         thread.start()
     wait_until(lambda: all(observed.values()), 20, "all watch")

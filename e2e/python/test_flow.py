@@ -44,7 +44,8 @@ def test_the_initiator_observes_every_event_once_and_in_order(client, submit, ag
     intent_id = submit(address)
     observed = []
     watching = threading.Thread(
-        target=lambda: observed.extend(client.observe(intent_id, timeout_seconds=30))
+        target=lambda: observed.extend(client.observe(intent_id, timeout_seconds=30)),
+        daemon=True,
     )
     watching.start()
     agent(address)

@@ -139,7 +139,7 @@ def test_of_many_who_decide_one_gets_through(client, submit, owner, base_url, ap
             except AxmeHttpError as error:
                 outcomes.append(error.status_code)
 
-    deciders = [threading.Thread(target=decide, args=(number,)) for number in range(6)]
+    deciders = [threading.Thread(target=decide, args=(number,), daemon=True) for number in range(6)]
     [each.start() for each in deciders]
     [each.join() for each in deciders]
     assert sorted(outcomes) == [200, 409, 409, 409, 409, 409]
