@@ -64,6 +64,13 @@ enum View {
     Present(Box<Intent>),
 }
 
+/// What is to be done about a request, as far as this replica knows.
+enum Considered {
+    Append(Decision),
+    /// Nothing is to be appended.
+    Answer(Result<Box<Reply>, ExecuteError>),
+}
+
 impl Actor for IntentActor {
     type Msg = IntentMessage;
     type State = Activation;
@@ -94,29 +101,46 @@ impl Actor for IntentActor {
 
 impl Activation {
     async fn execute(&mut self, request: &Request) -> Result<Reply, ExecuteError> {
+        // Nobody waits for what the cluster asks of itself.
+        let mut confirmed = request.command.is_internal();
         for _ in 0..ATTEMPTS_MAX {
             self.refresh()?;
-            if let Some(key) = &request.idempotency
-                && let Some(record) = self.reader().key_record(&key.key_hash).map_err(storage)?
-            {
-                return self.replay(request, key, &record);
-            }
             let now_ms = self.args.shard.clock.now_ms();
-            let verdict = self
-                .allowed(request, now_ms)
-                .and_then(|intent| decide(self.args.id, intent, &request.command, now_ms))
-                .map_err(ExecuteError::Rejected)?;
-            match verdict {
-                Verdict::Unchanged => return self.unchanged(false),
-                Verdict::StaleGeneration => return self.unchanged(true),
-                Verdict::Append(decision) => {
+            match self.consider(request, now_ms)? {
+                Considered::Append(decision) => {
                     if let Some(reply) = self.append(request, decision, now_ms).await? {
                         return Ok(reply);
                     }
                 }
+                Considered::Answer(answer) if confirmed => return answer.map(|reply| *reply),
+                // What a deposed leader remembers is no reason for an answer. An append proves that
+                // it leads; without one, it looks again behind a barrier.
+                Considered::Answer(_) => {
+                    self.args.shard.barrier().await?;
+                    self.view = View::Unknown;
+                    confirmed = true;
+                }
             }
         }
         Err(ExecuteError::Unknown)
+    }
+
+    /// What the view says to a request.
+    fn consider(&self, request: &Request, now_ms: i64) -> Result<Considered, ExecuteError> {
+        if let Some(key) = &request.idempotency
+            && let Some(record) = self.reader().key_record(&key.key_hash).map_err(storage)?
+        {
+            return Ok(Considered::Answer(self.replay(request, key, &record).map(Box::new)));
+        }
+        let verdict = self
+            .allowed(request, now_ms)
+            .and_then(|intent| decide(self.args.id, intent, &request.command, now_ms));
+        Ok(match verdict {
+            Ok(Verdict::Append(decision)) => Considered::Append(decision),
+            Ok(Verdict::Unchanged) => Considered::Answer(self.unchanged(false).map(Box::new)),
+            Ok(Verdict::StaleGeneration) => Considered::Answer(self.unchanged(true).map(Box::new)),
+            Err(rejection) => Considered::Answer(Err(ExecuteError::Rejected(rejection))),
+        })
     }
 
     /// Proposes a decision; `None` when somebody was faster and it has to be decided again.

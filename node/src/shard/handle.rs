@@ -8,6 +8,7 @@ use axp_proto::log::{Append, Event, append};
 use axp_proto::node::{IdempotencyKey, NumberedEffect};
 use axp_raft_store::{Outcome, Raft, StateReader};
 use openraft::ReadPolicy;
+use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::admission::{Admission, Permit};
@@ -247,6 +248,12 @@ impl Shard {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(ExecuteError::NotLeader),
         }
+    }
+
+    /// The term that this replica knows. One that leads in the same term before and after has led
+    /// all the time between.
+    pub(crate) fn term(&self) -> u64 {
+        self.raft.server_metrics().borrow_watched().vote.leader_id.term
     }
 
     /// As [`Self::barrier`], but content with the leader's lease while it lasts: no round over the

@@ -44,6 +44,7 @@ pub(super) fn plan(
     in_flight: &mut Vec<InboxCommand>,
 ) -> Result<(), Error> {
     let (mut waiting, mut keys, mut bytes) = (VecDeque::new(), HashSet::new(), 0);
+    let term = places.shard.term();
     while let Some(action) = queue.pop_front() {
         let (mailbox, id) = action.request.subject.key();
         let claimed = action.request.idempotency.as_ref();
@@ -69,10 +70,10 @@ pub(super) fn plan(
                 append.effects.extend(effects);
                 in_flight.push(action);
             }
-            Planned::Replayed => confirm(Arc::clone(places.shard), action, Ok(true)),
-            Planned::Unchanged => confirm(Arc::clone(places.shard), action, Ok(false)),
+            Planned::Replayed => confirm(Arc::clone(places.shard), term, action, Ok(true)),
+            Planned::Unchanged => confirm(Arc::clone(places.shard), term, action, Ok(false)),
             Planned::Rejected(rejection) => {
-                confirm(Arc::clone(places.shard), action, Err(rejection))
+                confirm(Arc::clone(places.shard), term, action, Err(rejection))
             }
         }
     }
@@ -141,10 +142,15 @@ fn claim(key: &IdempotencyKey, id: &Bytes, now_ms: i64) -> InboxClaim {
     InboxClaim { claim: Some(claim), thread_id: id.clone(), at_ms: now_ms }
 }
 
-/// Answers an action that changes nothing, once it is sure that nobody else leads.
-fn confirm(shard: Arc<Shard>, action: InboxCommand, outcome: Result<bool, Rejection>) {
+/// Answers an action that changes nothing, once it is sure that nobody else has led since `term`.
+fn confirm(shard: Arc<Shard>, term: u64, action: InboxCommand, outcome: Result<bool, Rejection>) {
     crate::tasks::spawn("answer of an inbox", async move {
-        match (shard.barrier().await, outcome) {
+        let led = shard.barrier().await;
+        let led = led.and_then(|()| match shard.term() == term {
+            true => Ok(()),
+            false => Err(ExecuteError::NotLeader),
+        });
+        match (led, outcome) {
             (Err(error), _) => {
                 action.reply.send(Err(error)).ok();
             }
