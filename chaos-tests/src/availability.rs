@@ -48,6 +48,8 @@ pub struct Availability {
     /// For each nemesis: from the fault to the first write that was begun after it and acknowledged,
     /// one value for each shard that lost its leader.
     pub after_fault: BTreeMap<String, Distribution>,
+    /// For each nemesis: from the end of the fault to the first such write of each shard.
+    pub after_heal: BTreeMap<String, Distribution>,
     /// Shards that lost their leader and acknowledged nothing any more.
     pub never_back: Vec<(String, u16)>,
     /// The longest gap of each shard.
@@ -77,10 +79,16 @@ pub fn measure(history: &History, load_ended: u64) -> Availability {
             }
         }
     }
+    let mut after_heal: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for heal in &history.heals {
+        let back = first_of(&writes, heal.at);
+        after_heal.entry(heal.nemesis.clone()).or_default().extend(back.values());
+    }
     let gaps = writes.iter().filter_map(|(shard, spans)| longest_gap(*shard, spans, load_ended));
     let (undisturbed_rate, lively_share) = liveliness(history, &writes, load_ended);
     Availability {
         after_fault: after_fault.into_iter().map(|(k, v)| (k, Distribution::of(v))).collect(),
+        after_heal: after_heal.into_iter().map(|(k, v)| (k, Distribution::of(v))).collect(),
         never_back,
         gaps: gaps.collect(),
         lively_share,
@@ -91,7 +99,10 @@ pub fn measure(history: &History, load_ended: u64) -> Availability {
 /// For each shard, how long after `at` the first write that was begun later was acknowledged.
 #[must_use]
 pub fn first_writes_after(history: &History, at: u64) -> BTreeMap<u16, u64> {
-    let writes = acknowledged_writes(history);
+    first_of(&acknowledged_writes(history), at)
+}
+
+fn first_of(writes: &BTreeMap<u16, Vec<Span>>, at: u64) -> BTreeMap<u16, u64> {
     let first = |spans: &[Span]| {
         spans.iter().filter(|span| span.start >= at).map(|span| span.end - at).min()
     };

@@ -11,6 +11,8 @@ mod process;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -21,6 +23,7 @@ pub use binaries::Binaries;
 pub use config::{API_KEY, ClusterShape, Timing};
 pub use process::Process;
 
+use crate::network::{Network, Place};
 use crate::powerloss::{Mounted, PowerLossDisk};
 
 use admin::Probe;
@@ -50,8 +53,9 @@ pub struct Gateway {
 pub struct Cluster {
     pub nodes: Vec<Node>,
     pub gateways: Vec<Gateway>,
-    /// After the nodes, so that these are gone when it is unmounted.
+    /// These two after the processes, so that those are gone when they are taken down.
     mounts: Vec<Mounted>,
+    network: Option<Arc<Network>>,
     pub shape: ClusterShape,
     folder: PathBuf,
 }
@@ -81,9 +85,13 @@ impl Cluster {
     }
 
     fn prepare(binaries: &Binaries, folder: &Path, shape: ClusterShape) -> anyhow::Result<Self> {
-        let addresses = config::Addresses::choose(&shape)?;
+        let network = match shape.own_network {
+            true => Some(Arc::new(Network::build(shape.nodes, shape.gateways)?)),
+            false => None,
+        };
+        let addresses = config::Addresses::choose(&shape, network.as_deref())?;
         let (mut nodes, mut mounts) = (Vec::new(), Vec::new());
-        for at in &addresses.nodes {
+        for (index, at) in addresses.nodes.iter().enumerate() {
             let name = format!("node-{}", at.id);
             let mut data = folder.join(format!("{name}-data"));
             std::fs::create_dir_all(&data)?;
@@ -96,7 +104,8 @@ impl Cluster {
             }
             let file = folder.join(format!("{name}.toml"));
             std::fs::write(&file, config::node_toml(&shape, &addresses, at, &data))?;
-            let process = Process::new(&binaries.node, &file, folder, &name);
+            let launch = launch(&binaries.node, network.as_ref(), Place::Node(index));
+            let process = Process::new(launch, &file, folder, &name);
             nodes.push(Node { id: at.id, process, probe: Probe::new(&at.api, &at.admin)? });
         }
         let mut gateways = Vec::new();
@@ -104,11 +113,12 @@ impl Cluster {
             let name = format!("gateway-{index}");
             let file = folder.join(format!("{name}.toml"));
             std::fs::write(&file, config::gateway_toml(&addresses, at))?;
-            let process = Process::new(&binaries.gateway, &file, folder, &name);
+            let launch = launch(&binaries.gateway, network.as_ref(), Place::Gateway(index));
+            let process = Process::new(launch, &file, folder, &name);
             let url = format!("http://{}", at.http);
             gateways.push(Gateway { process, url, admin_url: format!("http://{}", at.admin) });
         }
-        Ok(Self { nodes, gateways, mounts, shape, folder: folder.to_owned() })
+        Ok(Self { nodes, gateways, mounts, network, shape, folder: folder.to_owned() })
     }
 
     /// Where configurations, logs and data are.
@@ -124,6 +134,14 @@ impl Cluster {
     pub fn disk(&self, index: usize) -> anyhow::Result<&PowerLossDisk> {
         let mount = self.mounts.get(index).context("the nodes have ordinary disks")?;
         Ok(&mount.disk)
+    }
+
+    /// The network of the cluster.
+    ///
+    /// # Errors
+    /// When it shares this machine's.
+    pub fn network(&self) -> anyhow::Result<&Network> {
+        self.network.as_deref().context("the cluster has no network of its own")
     }
 
     /// Base URLs of the gateways.
@@ -189,6 +207,17 @@ impl Cluster {
         admin::leaders_of(&self.statuses().await)
     }
 
+    /// How far each group has committed, as the node says that knows most.
+    pub async fn committed(&self) -> BTreeMap<u16, u64> {
+        let mut committed = BTreeMap::new();
+        for group in self.statuses().await.iter().flat_map(|status| &status.groups) {
+            let Ok(id) = u16::try_from(group.group) else { continue };
+            let known: &mut u64 = committed.entry(id).or_default();
+            *known = group.committed_index.max(*known);
+        }
+        committed
+    }
+
     /// Waits until each of `groups` is led by some other node than `except`.
     ///
     /// # Errors
@@ -228,6 +257,9 @@ impl Cluster {
     /// # Errors
     /// When something does not come back.
     pub async fn heal(&mut self) -> anyhow::Result<()> {
+        if let Some(network) = &self.network {
+            network.heal()?;
+        }
         for node in &mut self.nodes {
             node.process.heal()?;
         }
@@ -254,5 +286,14 @@ impl Cluster {
             gateway.process.check_running()?;
         }
         Ok(())
+    }
+}
+
+/// Starts a program on this machine, or at a place of a network.
+fn launch(program: &Path, network: Option<&Arc<Network>>, place: Place) -> process::Launch {
+    let program = program.to_owned();
+    match network.cloned() {
+        Some(network) => Box::new(move || network.command(place, &program)),
+        None => Box::new(move || Command::new(&program)),
     }
 }

@@ -208,6 +208,13 @@ pub struct FaultRecord {
     pub forgotten_bytes: u64,
 }
 
+/// The end of a fault.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Heal {
+    pub at: u64,
+    pub nemesis: String,
+}
+
 /// A leader that was seen in place of another.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LeaderChange {
@@ -228,6 +235,7 @@ pub struct History {
     pub listens: Vec<Listen>,
     pub finals: Vec<FinalRead>,
     pub faults: Vec<FaultRecord>,
+    pub heals: Vec<Heal>,
     pub leader_changes: Vec<LeaderChange>,
 }
 
@@ -269,6 +277,7 @@ impl History {
         save_lines(folder, "listens", &self.listens)?;
         save_lines(folder, "finals", &self.finals)?;
         save_lines(folder, "faults", &self.faults)?;
+        save_lines(folder, "heals", &self.heals)?;
         save_lines(folder, "leader-changes", &self.leader_changes)
     }
 }

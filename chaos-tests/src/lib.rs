@@ -2,7 +2,8 @@
 //!
 //! `cluster` starts and torments processes, `nemesis` chooses what breaks, `workload` is what clients
 //! do meanwhile, `oracle` records what they were told, `invariants` say what must hold of that
-//! record, and `runner` puts them together. `powerloss` is a disk that forgets. See docs/chaos.md.
+//! record, and `runner` puts them together. `powerloss` is a disk that forgets, `network` a bridge that
+//! drops. See docs/chaos.md.
 
 pub mod availability;
 pub mod client;
@@ -11,6 +12,7 @@ pub mod history;
 pub mod http;
 pub mod invariants;
 pub mod nemesis;
+pub mod network;
 pub mod oracle;
 pub mod powerloss;
 pub mod report;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::history::{
-    FaultRecord, FinalRead, Finish, History, LeaderChange, Listen, Read, Span, Submit, Watch,
+    FaultRecord, FinalRead, Finish, Heal, History, LeaderChange, Listen, Read, Span, Submit, Watch,
 };
 
 /// The recorder of one run.
@@ -90,6 +90,10 @@ impl Oracle {
 
     pub fn fault(&self, fault: FaultRecord) {
         self.lock().history.faults.push(fault);
+    }
+
+    pub fn heal(&self, heal: Heal) {
+        self.lock().history.heals.push(heal);
     }
 
     pub fn leader_change(&self, change: LeaderChange) {

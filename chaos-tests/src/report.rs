@@ -235,6 +235,13 @@ impl fmt::Display for Report {
                 d.p50_ms, d.p99_ms, d.max_ms, d.count
             )?;
         }
+        for (nemesis, d) in &a.after_heal {
+            writeln!(
+                f,
+                "shard writes after {nemesis} ended: p50 {} ms, p99 {} ms, max {} ms (n={})",
+                d.p50_ms, d.p99_ms, d.max_ms, d.count
+            )?;
+        }
         if let Some(gap) = a.gaps.iter().max_by_key(|gap| gap.longest_ms) {
             writeln!(
                 f,

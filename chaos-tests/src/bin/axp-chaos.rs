@@ -28,8 +28,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// What breaks: kill-leader, kill-all, kill-gateway, pause, restart, power-loss (as root);
-    /// several with commas, chosen from at random.
+    /// What breaks: kill-leader, kill-all, kill-gateway, pause, restart, and as root power-loss,
+    /// isolate, one-way, bridge, flapping, lossy; several with commas, chosen from at random.
     #[arg(long, default_value = "kill-leader", value_delimiter = ',')]
     nemesis: Vec<Kind>,
     /// How long things are broken, e.g. 120s.
@@ -117,11 +117,13 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let folder = args.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&folder)?;
     let power_loss = args.nemesis.contains(&Kind::PowerLoss);
+    let breaks_network = args.nemesis.iter().any(|kind| kind.breaks_network());
     let mut plan = Plan::new(args.nemesis, args.duration, seed, &folder);
     plan.mix.rate = args.rate;
     plan.mix.agents = args.agents;
     plan.shape.engine = args.engine;
     plan.shape.shard_groups = args.shards;
+    plan.shape.own_network = breaks_network;
     plan.shape.power_loss_disks = power_loss.then_some(args.entries);
     plan.shape.survivals = args.mode;
     plan.mutant = args.mutant;

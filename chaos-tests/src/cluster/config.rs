@@ -1,9 +1,11 @@
 //! Configuration files of the processes: defaults, but for addresses and what a run wants different.
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::ports;
+use crate::network::{Network, Place};
 use crate::powerloss::{EntryRule, Survival};
 
 /// The key that the seed makes, and all clients of a run use.
@@ -42,6 +44,8 @@ pub struct ClusterShape {
     pub snapshot_after_entries: u64,
     pub keep_entries: u64,
     pub timing: Timing,
+    /// Every process in a network namespace of its own, on a bridge that can drop. Needs root.
+    pub own_network: bool,
     /// Nodes keep their data on disks that can lose power, with this rule for directory entries.
     /// Needs root.
     pub power_loss_disks: Option<EntryRule>,
@@ -59,6 +63,7 @@ impl Default for ClusterShape {
             snapshot_after_entries: 500,
             keep_entries: 200,
             timing: Timing::Default,
+            own_network: false,
             power_loss_disks: None,
             survivals: vec![Survival::Lose, Survival::Reorder, Survival::Torn],
         }
@@ -87,24 +92,32 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    pub(super) fn choose(shape: &ClusterShape) -> anyhow::Result<Self> {
+    /// On this machine's loopback, or each at its own place of `network`.
+    pub(super) fn choose(shape: &ClusterShape, network: Option<&Network>) -> anyhow::Result<Self> {
         let ports = ports::pick(3 * (shape.nodes + shape.gateways))?;
-        let at = |port: &u16| format!("127.0.0.1:{port}");
-        let (of_nodes, of_gateways) = ports.split_at(3 * shape.nodes);
-        let node = |(id, ports): (u64, &[u16])| NodeAddress {
-            id,
-            api: at(&ports[0]),
-            raft: at(&ports[1]),
-            admin: at(&ports[2]),
+        let at = |place, ports: &[u16]| -> anyhow::Result<[String; 3]> {
+            let host = match network {
+                Some(network) => network.address(place)?,
+                None => Ipv4Addr::LOCALHOST,
+            };
+            Ok([0, 1, 2].map(|index| format!("{host}:{}", ports[index])))
         };
-        let gateway = |ports: &[u16]| GatewayAddress {
-            http: at(&ports[0]),
-            grpc: at(&ports[1]),
-            admin: at(&ports[2]),
+        let (of_nodes, of_gateways) = ports.split_at(3 * shape.nodes);
+        let node = |(index, ports): (usize, &[u16])| {
+            let [api, raft, admin] = at(Place::Node(index), ports)?;
+            Ok(NodeAddress { id: index as u64 + 1, api, raft, admin })
+        };
+        let gateway = |(index, ports): (usize, &[u16])| {
+            let [http, grpc, admin] = at(Place::Gateway(index), ports)?;
+            Ok(GatewayAddress { http, grpc, admin })
         };
         Ok(Self {
-            nodes: (1..).zip(of_nodes.chunks(3)).map(node).collect(),
-            gateways: of_gateways.chunks(3).map(gateway).collect(),
+            nodes: of_nodes.chunks(3).enumerate().map(node).collect::<anyhow::Result<_>>()?,
+            gateways: of_gateways
+                .chunks(3)
+                .enumerate()
+                .map(gateway)
+                .collect::<anyhow::Result<_>>()?,
         })
     }
 }

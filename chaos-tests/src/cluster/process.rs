@@ -1,5 +1,6 @@
 //! One process under test: started, tormented and restarted by its own handle, never by name.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,10 +13,12 @@ use tokio::time::Instant;
 
 const POLL: Duration = Duration::from_millis(5);
 
+/// Makes what starts a program where it belongs.
+pub(super) type Launch = Box<dyn Fn() -> Command + Send + Sync>;
+
 /// A program with a configuration file, and its child while it runs.
-#[derive(Debug)]
 pub struct Process {
-    program: PathBuf,
+    launch: Launch,
     config: PathBuf,
     log: PathBuf,
     name: String,
@@ -25,9 +28,9 @@ pub struct Process {
 }
 
 impl Process {
-    pub(super) fn new(program: &Path, config: &Path, folder: &Path, name: &str) -> Self {
+    pub(super) fn new(launch: Launch, config: &Path, folder: &Path, name: &str) -> Self {
         Self {
-            program: program.to_owned(),
+            launch,
             config: config.to_owned(),
             log: folder.join(format!("{name}.log")),
             name: name.to_owned(),
@@ -58,14 +61,14 @@ impl Process {
         self.starts += 1;
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         mark(&log, self.starts)?;
-        let child = Command::new(&self.program)
+        let child = (self.launch)()
             .arg("--config")
             .arg(&self.config)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("cannot start {}", self.program.display()))?;
+            .with_context(|| format!("cannot start {}", self.name))?;
         self.child = Some(child);
         Ok(())
     }
@@ -160,6 +163,12 @@ impl Process {
             self.start()?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("name", &self.name).field("child", &self.child).finish()
     }
 }
 

@@ -131,6 +131,7 @@ pub(crate) fn good() -> History {
         }],
         finals: finals.collect(),
         faults: Vec::new(),
+        heals: Vec::new(),
         leader_changes: Vec::new(),
     }
 }

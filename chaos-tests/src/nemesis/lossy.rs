@@ -1,0 +1,33 @@
+//! F10: 5 to 30 % of the packets between nodes, and between these and the gateways, are lost.
+
+use rand::RngExt;
+
+use super::{Nemesis, Scene, Strike, hold};
+use crate::network::Place;
+
+#[derive(Debug)]
+pub(super) struct Lossy;
+
+impl Nemesis for Lossy {
+    fn name(&self) -> &'static str {
+        "lossy"
+    }
+
+    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
+        Box::pin(async move {
+            let percent = scene.rng.random_range(5..=30);
+            scene.record_fault(self, format!("{percent} % of all packets are lost"), &[]);
+            let nodes = (0..scene.cluster.nodes.len()).map(Place::Node);
+            let gateways = (0..scene.cluster.gateways.len()).map(Place::Gateway);
+            let places: Vec<Place> = nodes.chain(gateways).collect();
+            let network = scene.cluster.network()?;
+            for (from, to) in places.iter().flat_map(|a| places.iter().map(move |b| (*a, *b))) {
+                if from != to {
+                    network.lose(from, to, percent)?;
+                }
+            }
+            hold(scene.rng, 3000, 10_000).await;
+            scene.heal_network(self).await
+        })
+    }
+}

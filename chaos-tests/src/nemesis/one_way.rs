@@ -1,0 +1,35 @@
+//! F9: what a leader sends, or what is sent to it, does not arrive at the other nodes. Nobody is
+//! expected to lead instead while its heartbeats still arrive; that writes go on is what counts.
+
+use rand::RngExt;
+
+use super::{Nemesis, Scene, Strike, hold};
+use crate::network::Place;
+
+#[derive(Debug)]
+pub(super) struct OneWay;
+
+impl Nemesis for OneWay {
+    fn name(&self) -> &'static str {
+        "one-way"
+    }
+
+    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
+        Box::pin(async move {
+            let (leader, groups) = scene.some_leader().await?;
+            let index = scene.cluster.index_of(leader.node)?;
+            let (own, others) = ([Place::Node(index)], scene.other_nodes(index));
+            let mute = scene.rng.random_bool(0.5);
+            let what = if mute { "sends" } else { "is sent" };
+            let what = format!("nothing that node {} {what} arrives", leader.node);
+            match mute {
+                true => scene.cut(&own, &others)?,
+                false => scene.cut(&others, &own)?,
+            }
+            scene.record_fault(self, what, &groups);
+            scene.see_leaders(&groups, Some(leader.node)).await?;
+            hold(scene.rng, 0, 5000).await;
+            scene.heal_network(self).await
+        })
+    }
+}
