@@ -111,6 +111,11 @@ impl Problems {
             .unwrap_or("request");
         let text = first.and_then(|problem| problem["msg"].as_str()).unwrap_or("is not valid");
         let message = format!("{name}: {text}");
+        self.into_error_saying(message)
+    }
+
+    /// The refusal, in words of one's own.
+    pub(crate) fn into_error_saying(self, message: String) -> ApiError {
         ApiError::new(ErrorCode::ValidationError, message).with_details(json!({ "errors": self.0 }))
     }
 }

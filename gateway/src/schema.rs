@@ -7,6 +7,7 @@ mod additive;
 mod bounds;
 mod cache;
 
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     /// The keyword that is not followed.
     pub(crate) keyword: String,
+    /// Members at `path` that are missing, or should not be there.
+    pub(crate) members: Vec<String>,
 }
 
 /// Compiles a schema.
@@ -53,8 +56,20 @@ pub(crate) fn problems(validator: &Validator, instance: &Value) -> Vec<Problem> 
         // Values stay out of it: they may be long, and nobody's business in a log.
         message: error.masked().to_string(),
         keyword: error.kind().keyword().to_owned(),
+        members: members(error.kind()),
     };
     found.map(problem).collect()
+}
+
+fn members(kind: &ValidationErrorKind) -> Vec<String> {
+    match kind {
+        ValidationErrorKind::Required { property } => {
+            property.as_str().map(str::to_owned).into_iter().collect()
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected.clone(),
+        _ => Vec::new(),
+    }
 }
 
 /// The segments of a JSON pointer.
@@ -85,6 +100,7 @@ mod tests {
         assert!(places.contains(&("tags.1".to_owned(), "type")), "{places:?}");
         let missing = problems(&validator, &json!({}));
         assert_eq!((missing[0].path.len(), missing[0].keyword.as_str()), (0, "required"));
+        assert_eq!(missing[0].members, ["amount"]);
     }
 
     #[test]

@@ -2,9 +2,14 @@
 
 mod stall;
 
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -13,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::{Service, ServiceExt as _};
 
 use self::stall::WriteDeadline;
 use crate::config::HttpConfig;
@@ -38,8 +44,8 @@ pub(crate) async fn serve(
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -50,7 +56,11 @@ pub(crate) async fn serve(
             metrics::counter!(REFUSED_TOTAL, "reason" => refused::CONNECTIONS).increment(1);
             continue;
         };
-        let serving = connection(stream, router.clone(), config.clone(), stop.clone());
+        let router = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer.ip()));
+            request
+        });
+        let serving = connection(stream, router, config.clone(), stop.clone());
         let abort = abort.clone();
         connections.spawn(async move {
             metrics::gauge!(CONNECTIONS_OPEN).increment(1);
@@ -61,12 +71,15 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    router: Router,
-    config: HttpConfig,
-    stop: CancellationToken,
-) {
+/// Where a request comes from: whoever has the other end of its connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+async fn connection<S>(stream: TcpStream, router: S, config: HttpConfig, stop: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }

@@ -16,6 +16,7 @@ mod intents;
 mod invites;
 mod media;
 mod once;
+mod origin;
 mod owner;
 mod pending;
 mod pushes;
@@ -47,6 +48,7 @@ pub(crate) use self::credential::{hash_hex, hex, hint, new_id, new_token};
 pub(crate) use self::inbox::{Changes, Completion, Deletion, OwnThread};
 pub(crate) use self::intents::ListFilter;
 pub(crate) use self::media::{Download, MediaState, is_image};
+pub(crate) use self::origin::{Channel, Origin};
 pub(crate) use self::pending::Pending;
 pub(crate) use self::resolve::Resolved;
 pub(crate) use self::signing::Rotated;
@@ -85,6 +87,7 @@ pub(crate) struct Call {
     pub(crate) idempotency_key: Option<String>,
     /// The acting agent that the caller asserts, as sent.
     pub(crate) owner: Option<String>,
+    pub(crate) origin: Origin,
 }
 
 impl Service {

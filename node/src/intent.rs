@@ -22,6 +22,7 @@ mod notice;
 mod rejection;
 mod reminders;
 mod state;
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -33,3 +34,4 @@ pub use decide::{Decision, Verdict, decide};
 pub use evolve::{fold, fold_changes, fold_timer};
 pub use rejection::Rejection;
 pub use state::Intent;
+pub use task::{Task, current};

@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 
 use crate::control::Control;
-use crate::intent::{Intent, Rejection};
+use crate::intent::{Intent, Rejection, current};
 use crate::shard::Shard;
 
 /// What the services of one node share.
@@ -76,5 +76,10 @@ pub(crate) fn view(intent: &Intent) -> wire::IntentView {
         state: Some(intent.state.clone()),
         submission: Some((*intent.submission).clone()),
         terminal_event: intent.terminal_event.as_deref().cloned(),
+        task: current(intent).map(|task| wire::CurrentTask {
+            number: task.number,
+            rules: Some(task.rules),
+            task_json: task.json,
+        }),
     }
 }

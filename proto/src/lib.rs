@@ -11,6 +11,7 @@ pub mod inbox;
 pub mod json;
 pub mod names;
 pub mod shard_map;
+pub mod task;
 pub mod webhook;
 
 /// The generated code, nested as its packages are: they refer to each other by relative paths.

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use crate::clock::Deadline;
 use crate::error::ApiError;
 use crate::metrics::{REQUEST_SECONDS, REQUESTS_TOTAL};
-use crate::service::{Call, Credentials, Service};
+use crate::service::{Call, Credentials, Origin, Service};
 use crate::trace::TraceContext;
 
 /// What a method is called in metrics and for rates.
@@ -45,6 +45,7 @@ where
     R: Future<Output = Result<T, ApiError>>,
 {
     let started = Instant::now();
+    let peer = request.remote_addr().map(|address| address.ip());
     let (metadata, _, message) = request.into_parts();
     let span = tracing::info_span!(
         "grpc.request",
@@ -55,7 +56,10 @@ where
     let trace = parent.unwrap_or_else(TraceContext::begin).enter(&span);
     let work = async {
         let room = service.limits.request()?;
-        let call = admit(service, method, &metadata, trace).await?;
+        let call = Call {
+            origin: Origin { peer, ..Origin::default() },
+            ..admit(service, method, &metadata, trace).await?
+        };
         let own_room = service.limits.request_of(call.caller.org_id())?;
         let answer = handle(call, message).await;
         drop((room, own_room));
@@ -99,6 +103,7 @@ async fn admit(
         trace,
         idempotency_key: text(metadata, "idempotency-key").map(str::to_owned),
         owner: text(metadata, "x-owner-agent").map(str::to_owned),
+        origin: Origin::default(),
     })
 }
 

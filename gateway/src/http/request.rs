@@ -16,7 +16,8 @@ use uuid::Uuid;
 use super::params::Params;
 use crate::clock::Deadline;
 use crate::error::ApiError;
-use crate::service::{Call, Caller, Service};
+use crate::server::Peer;
+use crate::service::{Call, Caller, Channel, Origin, Service};
 use crate::trace::TraceContext;
 
 const ID_LENGTH_MAX: usize = 128;
@@ -75,7 +76,16 @@ impl<S: Sync> FromRequestParts<S> for Call {
             trace: context.trace,
             idempotency_key,
             owner,
+            origin: origin(parts),
         })
+    }
+}
+
+fn origin(parts: &Parts) -> Origin {
+    let header = |name| header_text(&parts.headers, name);
+    Origin {
+        channel: Channel::of(header("x-axme-client"), header("user-agent")),
+        peer: parts.extensions.get::<Peer>().map(|peer| peer.0),
     }
 }
 

@@ -18,12 +18,12 @@ pub(crate) fn new_token(account_id: &str) -> String {
 }
 
 /// What is stored instead of a token. Tokens are long random secrets, so a plain hash suffices.
-pub(crate) fn hash(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
+pub(crate) fn hash(token: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 /// The hash as a row key holds it.
-pub(crate) fn hash_hex(token: &str) -> String {
+pub(crate) fn hash_hex(token: impl AsRef<[u8]>) -> String {
     hex(&hash(token))
 }
 

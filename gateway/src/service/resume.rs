@@ -6,11 +6,13 @@
 //! anything else ................................... an agent's result: the intent ends
 //! ```
 
+use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::IntentId;
 use axp_proto::node::{Acknowledge, AgentResult, ControlResume, execute_request};
 use bytes::Bytes;
 
 use super::resolve::Resolved;
+use super::tasks::Prepared;
 use super::{Call, Service};
 use crate::error::ApiError;
 use crate::json::{Fields, Reader};
@@ -51,8 +53,8 @@ impl Service {
                 let expected = reader.integer("expected_policy_generation", 0);
                 reader.finish()?;
                 let task = task.unwrap_or_default();
-                let answer = self.answer(call, intent_id, &task, &actor, expected).await?;
-                execute_request::Command::TaskResult(answer)
+                let answer = self.prepare_answer(call, intent_id, &task, &actor, expected).await?;
+                return self.decide_task(call, intent_id, body, actor, answer).await;
             }
             Meaning::Control => {
                 let mut control = control(&mut reader);
@@ -121,11 +123,35 @@ impl Service {
         answer: &Bytes,
     ) -> Result<Resolved, ApiError> {
         let id = id.to_string();
-        let result = self.answer(call, &id, answer, actor, None).await?;
-        let command = execute_request::Command::TaskResult(result);
+        let prepared = self.prepare_answer(call, &id, answer, actor, None).await?;
         // The caller's key belongs to the decision, not to this part of it.
         let call = Call { idempotency_key: None, ..call.clone() };
-        self.end(&call, &id, VERB, answer, actor.to_owned(), command).await
+        self.decide_task(&call, &id, answer, actor.to_owned(), prepared).await
+    }
+
+    /// Sends an answer to the shard. One that the task does not take goes there only if it may be a
+    /// repeat of one that was taken.
+    async fn decide_task(
+        &self,
+        call: &Call,
+        intent_id: &str,
+        body: &[u8],
+        actor: String,
+        Prepared { result, broken }: Prepared,
+    ) -> Result<Resolved, ApiError> {
+        let command = execute_request::Command::TaskResult(result);
+        match broken {
+            Some(broken) if call.idempotency_key.is_none() => Err(broken),
+            Some(broken) => {
+                let replayed = self.end(call, intent_id, VERB, body, actor, command).await;
+                // It was sent for no task: whatever else is wrong with it, it was never taken.
+                replayed.map_err(|error| match error.code {
+                    ErrorCode::InvalidState | ErrorCode::PolicyDenied => broken,
+                    _ => error,
+                })
+            }
+            None => self.end(call, intent_id, VERB, body, actor, command).await,
+        }
     }
 }
 

@@ -9,11 +9,13 @@
 
 use axp_proto::error_code::ErrorCode;
 use axp_proto::log::{Holder, MailboxKey};
+use axp_proto::task::is_assigned;
 
 use super::command::Command;
 use super::members::number;
 use super::rejection::Rejection;
 use super::state::Intent;
+use super::task::current;
 
 /// On whose behalf a command comes.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,10 @@ pub fn authorise(
     let right = Right::needed(command);
     let party = intent.is_visible_to(caller.org_id, caller.workspace_id);
     let granted = right.is_some_and(|right| is_granted(intent, caller, right.name(), now_ms));
+    if party && matches!(command, Command::TaskResult(_)) && !may_answer(intent, caller) {
+        let message = "the task is assigned to others";
+        return Err(Rejection::new(ErrorCode::PolicyDenied, message));
+    }
     if granted || (party && !matches!(right, Some(Right::Controls | Right::Policy))) {
         return Ok(());
     }
@@ -100,6 +106,14 @@ fn is_granted(intent: &Intent, caller: &Caller<'_>, right: &str, now_ms: i64) ->
         && policy.grants.iter().any(|grant| {
             grant.grantee == caller.address && grant.allow.iter().any(|allow| allow == right)
         })
+}
+
+/// Whether the caller may decide the task that waits. A key that acts for itself acts for its
+/// workspace; whoever acts in a name must be asked (contract, tasks.md 3).
+fn may_answer(intent: &Intent, caller: &Caller<'_>) -> bool {
+    !caller.asserted
+        || current(intent).is_none()
+        || is_assigned(&intent.state.assignees, caller.address)
 }
 
 /// Whether the caller acts as one of those whom the intent is between.

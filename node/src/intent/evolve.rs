@@ -54,6 +54,7 @@ pub fn fold_changes(state: &mut IntentState, changes: &[StateChange], silent: bo
             Kind::Holder(holder) => state.holder = Some(holder.clone()),
             Kind::RemindCount(count) => state.remind_count = *count,
             Kind::Assignees(assignees) => state.assignees.clone_from(&assignees.names),
+            Kind::Links(set) => state.links.clone_from(&set.links),
         }
     }
 }

@@ -82,7 +82,10 @@ fn moves(decision: &Decision) -> (Vec<String>, Vec<String>) {
         match effect.kind.as_ref().unwrap() {
             EffectKind::Deposit(it) => deposits.push(it.mailbox.clone().unwrap().address),
             EffectKind::Withdraw(it) => withdrawals.push(it.mailbox.clone().unwrap().address),
-            EffectKind::QueuePush(_) | EffectKind::WithdrawPush(_) | EffectKind::Inbox(_) => {}
+            EffectKind::QueuePush(_)
+            | EffectKind::WithdrawPush(_)
+            | EffectKind::Inbox(_)
+            | EffectKind::QueueMail(_) => {}
             EffectKind::PublishEvent(_) => panic!("the core publishes nothing"),
         }
     }

@@ -22,6 +22,7 @@ pub(super) fn translate(request: ExecuteRequest) -> Result<Request, Status> {
     let asserted = match &wire {
         WireCommand::UpdateControls(update) => update.asserted,
         WireCommand::UpdatePolicy(update) => update.asserted,
+        WireCommand::TaskResult(answer) => answer.asserted,
         _ => false,
     };
     Ok(Request {
@@ -70,6 +71,8 @@ fn command(wire: WireCommand, caller: &str) -> Command {
             actor: actor(result.actor),
             expected: Expected(result.expected_policy_generation),
             delegate_to: result.delegate_to,
+            expected_task: result.expected_task,
+            audit: result.audit,
         }),
         WireCommand::UpdateControls(update) => Command::UpdateControls(UpdateControls {
             patch: update.patch,

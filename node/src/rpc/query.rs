@@ -89,6 +89,7 @@ async fn read(shard: &Arc<Shard>, scope: &Scope, query: Query) -> Result<Outcome
             let approval = shard.reader().approval(&place).map_err(storage)?;
             approval.map(Outcome::Approval).ok_or_else(|| unknown("approval not found"))
         }
+        Query::ListTasks(_) | Query::GetLinkedTask(_) => Err(unknown("not served yet")),
     }
 }
 

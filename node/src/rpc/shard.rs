@@ -151,6 +151,9 @@ impl ShardRpc {
 /// A payload is not sent back to who has just sent it.
 fn accepted(reply: &Reply, strip_payload: bool) -> Accepted {
     let mut intent = view(&reply.intent);
+    if strip_payload {
+        intent.task = None;
+    }
     if let Some(submission) = intent.submission.as_mut().filter(|_| strip_payload) {
         submission.payload_json.clear();
         submission.human_task_json.clear();

@@ -7,7 +7,7 @@ use axp_proto::log::{
     Approval, Delivery, Event, EventType, IntentState, MailboxEntry, Member, Parcel, Policy,
     PublishEvent, Status, Submission, Thread, WaitingReason,
 };
-use axp_proto::node::{InboxRequest, IntentView, Row};
+use axp_proto::node::{CurrentTask, InboxRequest, IntentView, Row};
 use bytes::Bytes;
 
 use super::inbox;
@@ -71,6 +71,17 @@ impl Intent {
         });
     }
 
+    /// The task that waits, as a node tells it.
+    fn task(&self) -> Option<CurrentTask> {
+        let waits = self.events.last().unwrap().status() == Status::Waiting;
+        let submission = &self.submission;
+        (waits && !submission.human_task_json.is_empty()).then(|| CurrentTask {
+            number: 0,
+            rules: submission.task.clone(),
+            task_json: submission.human_task_json.clone(),
+        })
+    }
+
     pub(crate) fn view(&self, id: IntentId) -> IntentView {
         let last = self.events.last().unwrap();
         let state = IntentState {
@@ -89,6 +100,7 @@ impl Intent {
             state: Some(state),
             submission: Some(self.submission.clone()),
             terminal_event: last.status().is_terminal().then(|| last.clone()),
+            task: self.task(),
         }
     }
 }

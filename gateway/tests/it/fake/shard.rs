@@ -271,10 +271,13 @@ fn command(
             (EventType::InProgress, IntentStatus::InProgress, it.actor, Bytes::new())
         }
         execute_request::Command::TaskResult(it) => {
-            let allowed = &intent.submission.task.as_ref().unwrap().allowed_outcomes;
-            if !allowed.contains(&it.outcome) {
-                return Err(reject("validation_error", "is not one of allowed_outcomes"));
+            if it.expected_task.is_some_and(|task| task != 0) {
+                return Err(reject("invalid_state", "no task is pending"));
             }
+            let rules = intent.submission.task.as_ref().unwrap();
+            let (outcome, comment) = (&it.outcome, &it.comment);
+            axp_proto::task::check(rules, outcome, comment, it.has_evidence)
+                .map_err(|broken| reject("validation_error", &broken.message))?;
             if it.delegate_to.is_some() {
                 (EventType::Transfer, IntentStatus::Waiting, it.actor, Bytes::new())
             } else if it.outcome == "rejected" {

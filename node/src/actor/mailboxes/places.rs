@@ -69,7 +69,8 @@ impl<'a> Places<'a> {
             Some(
                 EffectKind::PublishEvent(_)
                 | EffectKind::QueuePush(_)
-                | EffectKind::WithdrawPush(_),
+                | EffectKind::WithdrawPush(_)
+                | EffectKind::QueueMail(_),
             ) => Err(Error::applier("a push does not go to another shard")),
             // Skipping it would lose it: the source keeps it until this node is upgraded.
             None => Err(Error::applier("an effect of an unknown kind")),

@@ -1,9 +1,11 @@
-//! A person's decision on a human task: exactly one, since it ends the intent (contract, tasks.md 3).
+//! A person's decision on a human task: exactly one, since it ends the task (contract, tasks.md 3).
 //! A decision to let somebody else decide is none yet.
 
 use axp_proto::error_code::ErrorCode;
 use axp_proto::json::ObjectWriter;
-use axp_proto::log::{Event, EventType, Holder, Status, TaskRules};
+use axp_proto::log::{Event, EventType, Holder, Status};
+use axp_proto::node::TaskAudit;
+use axp_proto::task::{check, is_negative};
 use bytes::Bytes;
 
 use super::transfer::{self, Transfer};
@@ -11,9 +13,7 @@ use super::{Expected, submit};
 use crate::intent::decide::{Decision, Verdict, next_event};
 use crate::intent::rejection::Rejection;
 use crate::intent::state::Intent;
-
-/// Outcomes that end the intent as FAILED.
-const NEGATIVE: [&str; 5] = ["rejected", "denied", "declined", "failed", "changes_requested"];
+use crate::intent::task::{self, Task};
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskResult {
@@ -26,6 +26,10 @@ pub struct TaskResult {
     pub expected: Expected,
     /// The task goes on to somebody else.
     pub delegate_to: Option<Holder>,
+    /// Number of the task that was looked at.
+    pub expected_task: Option<u32>,
+    /// How the answer came.
+    pub audit: Option<TaskAudit>,
 }
 
 pub(in crate::intent) fn decide(
@@ -36,48 +40,64 @@ pub(in crate::intent) fn decide(
     if intent.is_terminal() {
         return Err(Rejection::terminal(intent.state.status()));
     }
-    if !intent.waits_for_human() {
+    let Some(task) = task::current(intent) else {
         return Err(Rejection::new(ErrorCode::InvalidState, "no task is pending"));
+    };
+    if answer.expected_task.is_some_and(|expected| expected != task.number) {
+        let message = "the task is no longer pending: another one waits now";
+        return Err(Rejection::new(ErrorCode::InvalidState, message));
     }
     if answer.expected.is_stale(intent.state.policy_generation) {
         return Ok(Verdict::StaleGeneration);
     }
-    if let Some(rules) = &intent.submission.task {
-        check(rules, answer)?;
-    }
+    check(&task.rules, &answer.outcome, &answer.comment, answer.has_evidence).map_err(
+        |broken| {
+            let message = format!("{}: {}", broken.field, broken.message);
+            Rejection::new(ErrorCode::ValidationError, message)
+        },
+    )?;
     if let Some(to) = &answer.delegate_to {
         let (to, actor) = (to.clone(), answer.actor.clone());
         let transfer = Transfer { to, actor, reason: answer.comment.clone() };
-        return transfer::decide(intent, &transfer, now_ms);
+        let details = audited(ObjectWriter::default(), answer, &task);
+        return transfer::pass_on(intent, &transfer, details, now_ms);
     }
-    let negative = NEGATIVE.contains(&answer.outcome.as_str());
-    let (kind, status, member) = if negative {
+    Ok(Verdict::Append(end(intent, answer, &task, now_ms)))
+}
+
+/// The answer ends the intent.
+fn end(intent: &Intent, answer: &TaskResult, task: &Task, now_ms: i64) -> Decision {
+    let (kind, status, member) = if is_negative(&answer.outcome) {
         (EventType::Failed, Status::Failed, "error")
     } else {
         (EventType::Completed, Status::Completed, "result")
     };
-    let details = ObjectWriter::default()
-        .raw(member, &answer.answer_json)
-        .raw("task_result", &answer.answer_json)
-        .finish();
-    let actor = if answer.actor.is_empty() { submit::RUNTIME } else { &answer.actor };
-    let event = Event { details_json: details, ..next_event(intent, kind, status, actor, now_ms) };
-    Ok(Verdict::Append(Decision::ending(intent, event)))
+    let details = ObjectWriter::default().raw(member, &answer.answer_json);
+    let details = details.raw("task_result", &answer.answer_json);
+    let event = Event {
+        details_json: audited(details, answer, task).finish(),
+        ..next_event(intent, kind, status, actor(answer), now_ms)
+    };
+    Decision::ending(intent, event)
 }
 
-/// What the task demands of an answer, in the order of the contract.
-fn check(rules: &TaskRules, answer: &TaskResult) -> Result<(), Rejection> {
-    let refuse = |message: String| Err(Rejection::new(ErrorCode::ValidationError, message));
-    if !rules.allowed_outcomes.contains(&answer.outcome) {
-        let allowed = rules.allowed_outcomes.join(", ");
-        return refuse(format!("outcome: {} is not one of {allowed}", answer.outcome));
-    }
-    if rules.comment_required && answer.comment.trim().is_empty() {
-        return refuse("comment: is required by this task".to_owned());
-    }
-    let negative = NEGATIVE.contains(&answer.outcome.as_str());
-    if rules.evidence_required && !negative && !answer.has_evidence {
-        return refuse("data.evidence: is required by this task".to_owned());
-    }
-    Ok(())
+/// Whom the deciding event names.
+pub(in crate::intent) fn actor(answer: &TaskResult) -> &str {
+    if answer.actor.is_empty() { submit::RUNTIME } else { &answer.actor }
+}
+
+/// Adds who decided, by which channel, from where and about what, as the audit trail keeps it.
+pub(in crate::intent) fn audited(
+    details: ObjectWriter,
+    answer: &TaskResult,
+    task: &Task,
+) -> ObjectWriter {
+    let Some(audit) = &answer.audit else { return details };
+    let decided = ObjectWriter::default()
+        .string("by", actor(answer))
+        .string_if("channel", &audit.channel)
+        .string_if("from", &audit.from)
+        .string_if("task_sha256", &audit.task_sha256)
+        .raw("task_number", task.number.to_string().as_bytes());
+    details.raw("decided", &decided.finish())
 }

@@ -27,6 +27,16 @@ pub(in crate::intent) fn decide(
     transfer: &Transfer,
     now_ms: i64,
 ) -> Result<Verdict, Rejection> {
+    pass_on(intent, transfer, ObjectWriter::default(), now_ms)
+}
+
+/// As [`decide`], with something more to say in the event.
+pub(in crate::intent) fn pass_on(
+    intent: &Intent,
+    transfer: &Transfer,
+    details: ObjectWriter,
+    now_ms: i64,
+) -> Result<Verdict, Rejection> {
     if intent.is_terminal() {
         return Err(Rejection::terminal(intent.state.status()));
     }
@@ -36,7 +46,7 @@ pub(in crate::intent) fn decide(
     if intent.is_deposited() && intent.mailbox() == *mailbox {
         return Ok(Verdict::Unchanged);
     }
-    let details = ObjectWriter::default().string_if("reason", &transfer.reason);
+    let details = details.string_if("reason", &transfer.reason);
     let mut decision = Decision::default();
     hand_over(&mut decision, intent, &transfer.to, (&transfer.actor, details), now_ms);
     if intent.waits_for_human() {

@@ -1,6 +1,7 @@
 //! Waiting for a person: the decision, reminders, escalation, delegation.
 
 use axp_proto::log::{HolderKind, TaskRules};
+use axp_proto::node::TaskAudit;
 
 use super::*;
 
@@ -61,7 +62,7 @@ fn an_answer_keeps_to_the_rules_of_the_task() {
         allowed_outcomes: vec!["completed".into(), "failed".into()],
         comment_required: true,
         evidence_required: true,
-        assignees: Vec::new(),
+        ..TaskRules::default()
     };
     let (mut intent, _) = submitted(Submission { task: Some(rules), ..task() });
     let refused = |answer| refused(&intent, &Command::TaskResult(answer), NOW);
@@ -81,6 +82,47 @@ fn nobody_decides_what_waits_for_nobody() {
     let (intent, _) = submitted(submission());
     let answer = Command::TaskResult(answer("approved"));
     assert_eq!(refused(&intent, &answer, NOW), ErrorCode::InvalidState);
+}
+
+#[test]
+fn an_answer_to_another_task_is_refused() {
+    let (mut intent, _) = submitted(task());
+    let other = TaskResult { expected_task: Some(1), ..answer("approved") };
+    assert_eq!(refused(&intent, &Command::TaskResult(other), NOW), ErrorCode::InvalidState);
+    let this = TaskResult { expected_task: Some(0), ..answer("approved") };
+    run(&mut intent, &Command::TaskResult(this), NOW);
+}
+
+#[test]
+fn the_deciding_event_says_who_how_from_where_and_about_what() {
+    let audit =
+        TaskAudit { channel: "cli".into(), from: "192.0.2.7".into(), task_sha256: "ab12".into() };
+    let expected = concat!(
+        r#""decided":{"by":"ann@acme.test","channel":"cli","from":"192.0.2.7","#,
+        r#""task_sha256":"ab12","task_number":0}"#
+    );
+    let to = Some(holder("bob", DeliveryMode::Inbox));
+    for delegate_to in [None, to] {
+        let (mut intent, _) = submitted(task());
+        let audit = Some(audit.clone());
+        let audited = TaskResult { audit, delegate_to, ..answer("approved") };
+        let decision = run(&mut intent, &Command::TaskResult(audited), NOW);
+        let details = String::from_utf8(decision.events[0].details_json.to_vec()).unwrap();
+        assert!(details.contains(expected), "{details}");
+    }
+}
+
+#[test]
+fn who_acts_in_a_name_must_be_asked() {
+    let (intent, _) = submitted(task());
+    let ask = |address, asserted| {
+        let caller = Caller { org_id: "o", workspace_id: "w", address, asserted };
+        let answer = Command::TaskResult(answer("approved"));
+        authorise(&intent, &caller, &answer, NOW).map_err(|refusal| refusal.code)
+    };
+    assert_eq!(ask("ann@acme.test", true), Ok(()));
+    assert_eq!(ask("agent://acme/prod/mallory", true), Err(ErrorCode::PolicyDenied));
+    assert_eq!(ask("agent://acme/prod/key", false), Ok(()), "a key acts for its workspace");
 }
 
 #[test]

@@ -47,7 +47,10 @@ fn mailbox(effect: &Effect) -> Result<&MailboxKey, Error> {
         Some(Kind::Deposit(deposit)) => deposit.mailbox.as_ref(),
         Some(Kind::Withdraw(withdraw)) => withdraw.mailbox.as_ref(),
         Some(Kind::Inbox(post)) => post.mailbox.as_ref(),
-        Some(Kind::PublishEvent(_) | Kind::QueuePush(_) | Kind::WithdrawPush(_)) | None => None,
+        Some(
+            Kind::PublishEvent(_) | Kind::QueuePush(_) | Kind::WithdrawPush(_) | Kind::QueueMail(_),
+        )
+        | None => None,
     };
     mailbox.ok_or_else(|| Error::applier("an effect without a target: this program is too old"))
 }

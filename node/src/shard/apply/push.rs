@@ -42,6 +42,9 @@ impl ShardApplier {
                 self.replace(tx, before.as_ref(), None)?;
                 Ok(true)
             }
+            Some(EffectKind::QueueMail(_)) => {
+                Err(Error::applier("a mail to be queued: this program is too old"))
+            }
             Some(EffectKind::Deposit(_) | EffectKind::Withdraw(_) | EffectKind::Inbox(_))
             | None => Ok(false),
         }

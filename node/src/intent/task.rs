@@ -1,0 +1,31 @@
+//! Which human task waits for an answer now. All that is done with human tasks asks here.
+
+use axp_proto::log::TaskRules;
+use bytes::Bytes;
+
+use super::state::Intent;
+
+/// A human task as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Of the step that asks; 0 when the intent itself is the task. An answer that names another
+    /// number was meant for a task that is over.
+    pub number: u32,
+    pub rules: TaskRules,
+    /// As people are shown it, an object.
+    pub json: Bytes,
+}
+
+/// The task that waits for an answer, if any does.
+#[must_use]
+pub fn current(intent: &Intent) -> Option<Task> {
+    let submission = &intent.submission;
+    if !intent.waits_for_human() || submission.human_task_json.is_empty() {
+        return None;
+    }
+    Some(Task {
+        number: 0,
+        rules: submission.task.clone().unwrap_or_default(),
+        json: submission.human_task_json.clone(),
+    })
+}
