@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use axp_proto::raft::AppendResponse;
 use axp_raft_store::{LogId, TypeConfig};
+use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _, stream};
 use openraft::errors::{RPCError, Unreachable};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
@@ -64,6 +65,24 @@ pub(super) trait Line: Send {
     fn timed_out(&self) -> RpcError;
 }
 
+/// Runs a session on a line that is opened when there is something to send, and no sooner: openraft
+/// waits after failures inside its requests, so a peer that is away must not be asked before them.
+///
+/// # Errors
+/// When the line cannot be opened.
+pub(super) async fn run<'a, L, S>(
+    mut requests: S,
+    open: impl Future<Output = Result<L, RpcError>> + Send,
+) -> Result<BoxStream<'a, Item>, RpcError>
+where
+    L: Line + 'a,
+    S: Stream<Item = Request> + Send + Unpin + 'a,
+{
+    let Some(first) = requests.next().await else { return Ok(stream::empty().boxed()) };
+    let requests = stream::iter([first]).chain(requests);
+    Ok(Session::new(open.await?, requests).results().boxed())
+}
+
 /// What a request was about, until its answer comes.
 #[derive(Debug)]
 struct Sent {
@@ -77,7 +96,7 @@ struct Sent {
 }
 
 /// One stream of appends to one peer.
-pub(super) struct Session<L, S> {
+struct Session<L, S> {
     line: L,
     requests: S,
     held: Option<(Request, Instant)>,
@@ -93,7 +112,7 @@ where
     L: Line,
     S: Stream<Item = Request> + Send + Unpin,
 {
-    pub(super) fn new(line: L, requests: S) -> Self {
+    fn new(line: L, requests: S) -> Self {
         Self {
             line,
             requests,
@@ -106,7 +125,7 @@ where
     }
 
     /// The results, one for each request that openraft gave, in order.
-    pub(super) fn results(self) -> impl Stream<Item = Item> + Send {
+    fn results(self) -> impl Stream<Item = Item> + Send {
         stream::unfold(self, |mut session| async move { Some((session.next().await?, session)) })
     }
 

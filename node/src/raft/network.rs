@@ -29,7 +29,7 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::append_call::AppendCall;
-use super::append_stream::{PeerLine, Session};
+use super::append_stream::{self, PeerLine};
 use super::link::Half;
 use super::peer::{Peer, Peers};
 use super::{BATCH_BYTES_MAX, snapshot, wire};
@@ -281,13 +281,7 @@ impl RaftNetworkV2<TypeConfig> for GroupNetwork {
         if self.lane == Lane::Heartbeat {
             return stream_append_sequential(self, requests, option);
         }
-        let network = &*self;
-        Box::pin(async move {
-            let line = PeerLine::open(network).await?;
-            let results: BoxStream<'s, AppendItem> =
-                Box::pin(Session::new(line, requests).results());
-            Ok(results)
-        })
+        Box::pin(append_stream::run(requests, PeerLine::open(self)))
     }
 
     async fn vote(

@@ -196,3 +196,26 @@ async fn a_request_that_was_cut_is_the_last_one() {
     assert!(world.turn().await.is_none());
     assert_eq!(world.got().len(), 1);
 }
+
+/// openraft waits inside its requests after a failure: whoever asks the peer before them asks it as
+/// fast as a processor can.
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_not_asked_before_there_is_something_to_send() {
+    let asked = Arc::new(Mutex::new(0));
+    let away = || {
+        let asked = Arc::clone(&asked);
+        async move {
+            *asked.lock().unwrap() += 1;
+            Err::<FakeLine, _>(Unreachable::from_string("away").into())
+        }
+    };
+    let (requests, input) = mpsc::unbounded_channel();
+    let mut session = Box::pin(run(UnboundedReceiverStream::new(input), away()));
+    assert!(timeout(Duration::from_secs(60), &mut session).await.is_err());
+    assert_eq!(*asked.lock().unwrap(), 0);
+    let (vote, prev_log_id) = (Vote::new_committed(2, 1), None);
+    let request = Request { vote, prev_log_id, leader_commit: None, entries: Vec::new() };
+    requests.send(request).unwrap();
+    assert!(session.await.is_err());
+    assert_eq!(*asked.lock().unwrap(), 1);
+}
