@@ -4,6 +4,7 @@
 mod cache;
 mod commands;
 mod commit;
+mod doubt;
 mod error;
 mod freshness;
 mod hub;

@@ -20,6 +20,7 @@ pub(crate) const MEDIA_TRANSFERS: &str = "axp_gateway_media_transfers";
 pub(crate) const MEDIA_SWEPT_TOTAL: &str = "axp_gateway_media_swept_total";
 pub(crate) const COMMANDS_PENDING: &str = "axp_gateway_commands_pending";
 pub(crate) const NODE_ATTEMPTS_TOTAL: &str = "axp_gateway_node_attempts_total";
+pub(crate) const LEADERS_DOUBTED_TOTAL: &str = "axp_gateway_leaders_doubted_total";
 pub(crate) const CONTROL_REVISION: &str = "axp_gateway_control_revision";
 pub(crate) const CONTROL_CONFLICTS_TOTAL: &str = "axp_gateway_control_conflicts_total";
 pub(crate) const RECORD_CONFLICTS_TOTAL: &str = "axp_gateway_record_conflicts_total";
@@ -42,6 +43,7 @@ pub(crate) mod attempt {
     pub(crate) const NOT_LEADER: &str = "not_leader";
     pub(crate) const FAILED: &str = "failed";
     pub(crate) const TIMED_OUT: &str = "timed_out";
+    pub(crate) const SUPERSEDED: &str = "superseded";
 }
 
 const SECONDS: [f64; 14] =
@@ -82,6 +84,7 @@ fn describe() {
     describe_counter!(MEDIA_SWEPT_TOTAL, "objects deleted since nothing needs them any more");
     describe_gauge!(COMMANDS_PENDING, "commands sent to nodes that have no answer yet");
     describe_counter!(NODE_ATTEMPTS_TOTAL, "calls of nodes, by outcome");
+    describe_counter!(LEADERS_DOUBTED_TOTAL, "times others were asked about a silent leader");
     describe_gauge!(CONTROL_REVISION, "revision of the cached control data");
     describe_counter!(CONTROL_CONFLICTS_TOTAL, "control decisions taken again after a conflict");
     describe_counter!(

@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axp_proto::ids::GroupId;
+use axp_proto::node::StatusRequest;
+use axp_proto::node::admin_client::AdminClient;
 use axp_proto::node::control_client::ControlClient;
 use axp_proto::node::shard_client::ShardClient;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +24,8 @@ use crate::config::ClusterConfig;
 /// More nodes than any cluster has: bounds what hints can make us connect to.
 const LINKS_MAX: usize = 256;
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// How long a node may take to say what it leads.
+const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a node that let an attempt time out is not believed to lead anything.
 const SUSPICION_MS: i64 = 1_000;
 
@@ -88,6 +93,15 @@ impl Link {
         ControlClient::new(self.command_channel())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Whether the node says that it leads a group. No answer in time is no.
+    pub(super) async fn leads(&self, group: GroupId) -> bool {
+        let mut admin = AdminClient::new(self.command_channel());
+        let asked = tokio::time::timeout(STATUS_TIMEOUT, admin.status(StatusRequest {}));
+        let Ok(Ok(status)) = asked.await else { return false };
+        let groups = status.into_inner().groups;
+        groups.iter().any(|known| known.group == u32::from(group.0) && known.role == "leader")
     }
 
     pub(super) fn control_stream(&self) -> ControlClient<Channel> {

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -19,10 +20,11 @@ use axp_proto::node::{
 use tonic::{Code, Request, Status};
 
 use super::cache::Cache;
+use super::doubt;
 use super::error::Error;
 use super::link::{Link, Nodes};
 use super::search::Search;
-use crate::clock::Deadline;
+use crate::clock::{self, Deadline};
 use crate::config::ClusterConfig;
 use crate::metrics::{NODE_ATTEMPTS_TOTAL, attempt};
 
@@ -47,12 +49,15 @@ pub(crate) struct Router {
     cache: Arc<Cache>,
     /// By group: one control group, and at most one shard per slot.
     leaders: Box<[ArcSwapOption<Link>]>,
+    /// By group: when others may be asked about its leader again.
+    doubts: Box<[AtomicI64]>,
 }
 
 impl Router {
     pub(super) fn new(config: ClusterConfig, nodes: Arc<Nodes>, cache: Arc<Cache>) -> Self {
         let leaders = (0..=SLOTS).map(|_| ArcSwapOption::empty()).collect();
-        Self { config, nodes, cache, leaders }
+        let doubts = (0..=SLOTS).map(|_| AtomicI64::new(0)).collect();
+        Self { config, nodes, cache, leaders, doubts }
     }
 
     pub(super) fn nodes(&self) -> &Nodes {
@@ -79,6 +84,15 @@ impl Router {
     pub(super) fn forget(&self, group: GroupId, link: &Arc<Link>) {
         let Some(leader) = self.leaders.get(usize::from(group.0)) else { return };
         leader.rcu(|known| known.clone().filter(|known| !Arc::ptr_eq(known, link)));
+    }
+
+    /// Whether it is the caller's turn to ask others about a group's leader; once in `pause`.
+    pub(super) fn may_doubt(&self, group: GroupId, pause: Duration) -> bool {
+        let Some(again_at) = self.doubts.get(usize::from(group.0)) else { return false };
+        let now = clock::now_ms();
+        let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        let due = |at: i64| (at <= now).then_some(now.saturating_add(pause));
+        again_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok()
     }
 
     /// Every node that may know the group, from a random one on.
@@ -311,7 +325,17 @@ impl Router {
                 let patience = self.config.attempt_timeout().min(deadline.remaining());
                 // Boxed: requests that wait for their turn must not carry the whole of a call.
                 let answer = Box::pin(attempt(Arc::clone(&link), patience));
-                match tokio::time::timeout(patience, answer).await {
+                let answer = tokio::select! {
+                    answer = tokio::time::timeout(patience, answer) => answer,
+                    () = doubt::superseded(self, group, &link) => {
+                        count(attempt::SUPERSEDED);
+                        repeated = true;
+                        link.suspect();
+                        search.failed(self, &link);
+                        continue;
+                    }
+                };
+                match answer {
                     Ok(Ok(Answer::Done(value))) => {
                         count(attempt::ANSWERED);
                         search.found(self, &link);

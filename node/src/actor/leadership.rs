@@ -9,6 +9,8 @@
 //! Each step can be interrupted by the next change of role. Nothing here is truth: a leadership
 //! can be thrown away at any moment and the next one starts from the state.
 
+mod hearing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,8 +132,10 @@ async fn lead(shard: &Arc<Shard>, courier: &Arc<dyn Courier>, push: &Arc<Push>, 
     tracing::info!(shard.id = %shard.group(), raft.term = term, "leading");
     let mut metrics = shard.raft.server_metrics();
     let mut ended = Box::pin(supervisor);
+    let mut hearing = Box::pin(hearing::follow(Arc::clone(shard)));
     while leads_in(&metrics, term) {
         tokio::select! {
+            () = &mut hearing => break,
             changed = metrics.changed() => if changed.is_err() { break },
             _ = &mut ended => {
                 tracing::warn!(shard.id = %shard.group(), "a main actor of the shard failed: starting over");

@@ -119,6 +119,8 @@ pub struct Shard {
     admission: Arc<Admission>,
     commands: Arc<Semaphore>,
     led: RwLock<Option<Arc<dyn Led>>>,
+    /// False while this replica leads and no majority answers it.
+    heard: watch::Sender<bool>,
     /// Counts changes of leadership here: whoever serves a subscription ends it on a change.
     pub(crate) tenure: watch::Sender<u64>,
 }
@@ -137,6 +139,7 @@ impl Shard {
             actors_max: parts.actors_max,
             shard_groups: parts.shard_groups,
             led: RwLock::default(),
+            heard: watch::Sender::new(true),
             tenure: watch::Sender::new(0),
         })
     }
@@ -169,7 +172,34 @@ impl Shard {
         if let Some(before) = before {
             before.stop();
         }
+        self.set_heard(true);
         self.tenure.send_modify(|tenure| *tenure += 1);
+    }
+
+    /// Whether a majority answers this leader.
+    pub(crate) fn set_heard(&self, heard: bool) {
+        let changed = self.heard.send_if_modified(|now| std::mem::replace(now, heard) != heard);
+        if changed && !heard {
+            tracing::warn!(shard.id = %self.group, "leads, but no majority answers");
+            metrics::counter!(names::CUT_OFF_TOTAL, "shard" => self.group.to_string()).increment(1);
+        }
+    }
+
+    /// Waits for `outcome`, but no longer than a majority answers this leader.
+    async fn while_heard<T>(
+        &self,
+        outcome: impl Future<Output = Result<T, ExecuteError>>,
+        cut_off: ExecuteError,
+    ) -> Result<T, ExecuteError> {
+        let mut heard = self.heard.subscribe();
+        if !*heard.borrow_and_update() {
+            return Err(ExecuteError::NotLeader);
+        }
+        tokio::select! {
+            outcome = outcome => outcome,
+            // Somebody else leads by now, or soon.
+            _ = heard.wait_for(|heard| !heard) => Err(cut_off),
+        }
     }
 
     /// Hands effects of another group to the mailboxes of this shard and waits until they are
@@ -218,10 +248,13 @@ impl Shard {
         permit: Option<Permit>,
     ) -> Result<Reply, ExecuteError> {
         let led = self.led().ok_or(ExecuteError::NotLeader)?;
-        let (reply, outcome) = oneshot::channel();
-        led.execute(request, permit, reply)?;
-        // The actor is gone without an answer when leadership went: the log knows what happened.
-        outcome.await.unwrap_or(Err(ExecuteError::Unknown))
+        let run = async {
+            let (reply, outcome) = oneshot::channel();
+            led.execute(request, permit, reply)?;
+            // The actor is gone without an answer when leadership went: the log knows what happened.
+            outcome.await.unwrap_or(Err(ExecuteError::Unknown))
+        };
+        self.while_heard(run, ExecuteError::Unknown).await
     }
 
     /// Appends what belongs to no single intent, where this replica leads.
@@ -243,11 +276,14 @@ impl Shard {
     /// # Errors
     /// `NotLeader` when that cannot be confirmed.
     pub async fn barrier(&self) -> Result<(), ExecuteError> {
-        let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
-        match tokio::time::timeout(BARRIER_TIMEOUT, confirmed).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(ExecuteError::NotLeader),
-        }
+        let confirmed = async {
+            let confirmed = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+            match tokio::time::timeout(BARRIER_TIMEOUT, confirmed).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err(ExecuteError::NotLeader),
+            }
+        };
+        self.while_heard(confirmed, ExecuteError::NotLeader).await
     }
 
     /// The term that this replica knows. One that leads in the same term before and after has led

@@ -10,6 +10,8 @@ pub const COMMANDS_IN_FLIGHT: &str = "axp_shard_commands_in_flight";
 pub const COMMANDS_REFUSED_TOTAL: &str = "axp_shard_commands_refused_total";
 /// Commands by what became of them.
 pub const COMMANDS_TOTAL: &str = "axp_shard_commands_total";
+/// Times a leader went on without a majority that answers, by shard.
+pub const CUT_OFF_TOTAL: &str = "axp_shard_cut_off_total";
 /// Actions of inboxes' owners by what became of them.
 pub const INBOX_ACTIONS_TOTAL: &str = "axp_inbox_actions_total";
 /// Appends that somebody else was faster than.
