@@ -3,7 +3,7 @@
 # `make verify` only reads: it fails where something is to be done, and never does it.
 
 .DEFAULT_GOAL := help
-.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e chaos bench image
+.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e chaos partitions bench image
 
 IMAGE ?= axp:0.1.0
 # For example CHAOS_ARGS="--nemesis kill-leader,pause --seed 7"; CHAOS_DURATION=60s shortens a run.
@@ -49,6 +49,9 @@ e2e: ## The official SDKs, unmodified, against one node and against a cluster.
 chaos: ## Kills leaders under load and checks what clients were told.
 	cargo build --locked --release --workspace --bins
 	target/release/axp-chaos run $(CHAOS_ARGS)
+
+partitions: CHAOS_ARGS = --nemesis isolate,one-way,bridge,flapping,lossy
+partitions: chaos ## The same with a network that breaks; as root, with ip and nft.
 
 bench: ## Loads three nodes and a gateway on this machine (docs/benchmarks.md).
 	e2e/bench-cluster $(BENCH_ARGS)
