@@ -115,8 +115,10 @@ pub(super) async fn get(
     call: Call,
     Path(account_id): Path<String>,
 ) -> Result<Json<AccountAnswer>, ApiError> {
-    let account = service.account(&call, &account_id).await?;
-    Ok(Json(AccountAnswer { ok: true, service_account: account_body(&account.value) }))
+    let (account, keys) = service.account(&call, &account_id).await?;
+    let keys = keys.iter().map(|key| key_body(&key.value, None)).collect();
+    let service_account = ServiceAccountBody { keys: Some(keys), ..account_body(&account.value) };
+    Ok(Json(AccountAnswer { ok: true, service_account }))
 }
 
 /// Deletes a service account: its keys are revoked and its address is free.

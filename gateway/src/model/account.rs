@@ -28,6 +28,9 @@ pub(crate) struct ServiceAccountBody {
     /// Told once, when an agent is made to be pushed to: what `X-Axme-Signature` is made with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) signing_secret: Option<String>,
+    /// Of one account that is asked for: its keys by their hints, oldest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) keys: Option<Vec<KeyBody>>,
 }
 
 pub(crate) fn account_body(account: &ServiceAccount) -> ServiceAccountBody {
@@ -46,6 +49,7 @@ pub(crate) fn account_body(account: &ServiceAccount) -> ServiceAccountBody {
         delivery_mode: account.delivery_mode().wire_name(),
         callback_url: present(&account.callback_url),
         signing_secret: None,
+        keys: None,
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axp_proto::control;
 use axp_proto::error_code::ErrorCode;
 use axp_proto::log::RowChange;
-use axp_proto::node::ServiceAccount;
+use axp_proto::node::{ApiKey, ServiceAccount};
 use prost::Message;
 use serde_json::{Value, json};
 
@@ -23,6 +23,8 @@ use super::{Call, Service};
 use crate::clock;
 use crate::cluster::{Plan, Tables, Versioned};
 use crate::error::ApiError;
+
+type AccountKeys = (Arc<Versioned<ServiceAccount>>, Vec<Arc<Versioned<ApiKey>>>);
 
 impl Service {
     /// The accounts of the caller's workspace, oldest first.
@@ -43,16 +45,19 @@ impl Service {
         Ok(accounts)
     }
 
+    /// An account and its keys, the oldest first.
+    ///
     /// # Errors
     /// 404 when it is unknown or deleted, 403 when it belongs to another workspace.
-    pub(crate) async fn account(
-        &self,
-        call: &Call,
-        id: &str,
-    ) -> Result<Arc<Versioned<ServiceAccount>>, ApiError> {
+    pub(crate) async fn account(&self, call: &Call, id: &str) -> Result<AccountKeys, ApiError> {
         let tables = self.cluster.refresh(call.deadline).await?;
         let account = own_account(&tables, call, id)?;
-        if account.value.status == "revoked" { Err(unknown_account()) } else { Ok(account) }
+        if account.value.status == "revoked" {
+            return Err(unknown_account());
+        }
+        let mut keys = tables.keys_of(id);
+        keys.sort_by_key(|key| key.value.created_at_ms);
+        Ok((account, keys))
     }
 
     /// Deletes an account: no key of it works any more, its address is free again.

@@ -120,6 +120,16 @@ async fn keys_work_until_they_are_revoked() {
         stored.iter().all(|row| !row.value.windows(token.len()).any(|at| at == token.as_bytes()))
     );
 
+    let keys = || async {
+        world.request("GET", &format!("/v1/service-accounts/{id}")).send().await.ok()["service_account"]
+            ["keys"]
+            .clone()
+    };
+    let listed = keys().await;
+    assert_eq!(listed[0]["key_id"], key["key_id"]);
+    assert_eq!(listed[0]["key_hint"], key["key_hint"]);
+    assert_eq!(listed[0]["token"], Value::Null);
+
     let use_it = || world.bare("GET", "/v1/agents/worker").header("x-api-key", token);
     use_it().send().await.ok();
     let path = format!("/v1/service-accounts/{id}/keys/{}/revoke", key["key_id"].as_str().unwrap());
@@ -130,6 +140,7 @@ async fn keys_work_until_they_are_revoked() {
     let refused = use_it().send().await;
     assert_eq!(refused.refusal(401), "invalid_platform_api_key");
     assert_eq!(world.post(&path, &json!({})).await, revoked);
+    assert_eq!(keys().await[0]["status"], "revoked");
     let unknown = format!("/v1/service-accounts/{id}/keys/sak_none/revoke");
     assert_eq!(world.request("POST", &unknown).send().await.refusal(404), "not_found");
     let past = json!({ "expires_at": "2001-01-01T00:00:00Z" });
