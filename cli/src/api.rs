@@ -1,87 +1,84 @@
 //! The HTTP client behind the user commands: a server, a key, JSON in and JSON out.
 //!
-//! Connections are kept and reused. Every request has a deadline. Plain HTTP only: in production
-//! TLS ends in front of the gateway, and this command runs beside it or through a port forward.
+//! Connections are kept and reused. Every request has a deadline. TLS is checked against the
+//! system's certificates.
 
+mod error;
 mod follow;
+mod path;
 mod stream;
 mod target;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use clap::Args;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+pub(crate) use self::error::{Error, Refusal};
 pub(crate) use self::follow::follow;
+pub(crate) use self::path::{agent_path, intent_path, percent_encoded, query};
 use self::stream::{Next, Stream};
 pub(crate) use self::target::Target;
+use crate::config::{Server, ServerArgs};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_BYTES_MAX: usize = 64 << 20;
 
-/// How user commands are told which server to talk to.
-#[derive(Debug, Args)]
-pub(crate) struct ServerArgs {
-    /// Base URL of the gateway.
-    #[arg(
-        long,
-        env = "AXME_BASE_URL",
-        default_value = "http://127.0.0.1:8100",
-        value_name = "URL"
-    )]
-    url: String,
-    /// API key.
-    #[arg(long, env = "AXME_API_KEY", hide_env_values = true, value_name = "KEY")]
-    api_key: String,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("{0}")]
-    Target(String),
-    #[error("cannot build the request")]
-    Request(#[source] hyper::http::Error),
-    #[error("cannot reach the server")]
-    Connect(#[source] hyper_util::client::legacy::Error),
-    #[error("the connection broke")]
-    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("no answer within {} s", .0.as_secs())]
-    Timeout(Duration),
-    #[error("the server answered {status} {code}: {message}")]
-    Refused { status: u16, code: String, message: String, after: Option<u64> },
-    #[error("the answer does not follow the contract: {0}")]
-    NotTheContract(String),
-}
-
 pub(crate) struct Api {
     target: Target,
     key: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// A body, and what is known about how it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// What the server's clock says, as HTTP says it.
+    pub(crate) date: Option<String>,
+    pub(crate) body: Bytes,
 }
 
 impl Api {
-    pub(crate) fn new(args: &ServerArgs) -> Result<Self, Error> {
-        Self::at(&args.url, &args.api_key)
+    pub(crate) fn new(args: &ServerArgs) -> anyhow::Result<Self> {
+        Ok(Self::to(&Server::resolve(args)?)?)
+    }
+
+    /// # Errors
+    /// When there is no key for this server.
+    pub(crate) fn to(server: &Server) -> Result<Self, Error> {
+        let key = server.key.as_ref().ok_or_else(|| Error::NoKey(server.url.value.clone()))?;
+        Self::at(&server.url.value, &key.value)
     }
 
     pub(crate) fn at(url: &str, key: &str) -> Result<Self, Error> {
         let target = Target::parse(url)?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.enforce_http(false);
         connector.set_connect_timeout(Some(Duration::from_secs(5)));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(target.tls)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { target, key: key.to_owned(), client })
     }
 
+    pub(crate) fn url(&self) -> String {
+        self.target.url("")
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Error> {
-        self.call(self.request(Method::GET, path, &[], Bytes::new())?).await
+        self.call(Method::GET, path, &[], Bytes::new()).await
     }
 
     /// `headers` beside those that every request carries.
@@ -91,7 +88,23 @@ impl Api {
         headers: &[(&str, &str)],
         body: &Value,
     ) -> Result<Value, Error> {
-        self.call(self.request(Method::POST, path, headers, body.to_string().into())?).await
+        self.call(Method::POST, path, headers, body.to_string().into()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Error> {
+        self.call(Method::DELETE, path, &[], Bytes::new()).await
+    }
+
+    /// Any request; the answer is what the server said, whatever its status.
+    pub(crate) async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Answer, Error> {
+        let request = self.request(method, path, headers, body)?;
+        Ok(within(self.exchange(request)).await?.0)
     }
 
     /// Opens an event stream. Only the head has a deadline: a live stream may be silent for long,
@@ -102,10 +115,8 @@ impl Api {
         if response.status().is_success() {
             Ok(Stream::new(response.into_body()))
         } else {
-            let status = response.status().as_u16();
-            let after = retry_after(&response);
-            let body = within(collect(response)).await?;
-            Err(refused(status, after, &body))
+            let refusal = Head::of(&response);
+            Err(refusal.refused(&within(collect(response)).await?))
         }
     }
 
@@ -128,30 +139,92 @@ impl Api {
         request.body(Full::new(body)).map_err(Error::Request)
     }
 
-    async fn call(&self, request: Request<Full<Bytes>>) -> Result<Value, Error> {
-        let (status, after, body) = within(async {
-            let response = self.send(request).await?;
-            let (status, after) = (response.status(), retry_after(&response));
-            Ok((status, after, collect(response).await?))
-        })
-        .await?;
-        if !status.is_success() {
-            return Err(refused(status.as_u16(), after, &body));
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Value, Error> {
+        let request = self.request(method, path, headers, body)?;
+        let (answer, head) = within(self.exchange(request)).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(head.refused(&answer.body));
         }
-        let value: Value = serde_json::from_slice(&body)
-            .map_err(|error| Error::NotTheContract(format!("the body is no JSON: {error}")))?;
-        if value.is_object() {
-            Ok(value)
-        } else {
-            Err(Error::NotTheContract("the body is no JSON object".into()))
-        }
+        object(&answer.body)
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(Answer, Head), Error> {
+        let response = self.send(request).await?;
+        let head = Head::of(&response);
+        let date = header(&response, "date");
+        let body = collect(response).await?;
+        Ok((Answer { status: head.status, date, body }, head))
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
         self.client.request(request).await.map_err(|error| {
-            if error.is_connect() { Error::Connect(error) } else { Error::Broken(error.into()) }
+            if error.is_connect() {
+                Error::Connect { url: self.url(), source: error }
+            } else {
+                Error::Broken(error.into())
+            }
         })
     }
+}
+
+/// What a refusal takes from the head of an answer.
+struct Head {
+    status: u16,
+    after: Option<u64>,
+    request_id: String,
+}
+
+impl Head {
+    fn of(response: &Response<Incoming>) -> Self {
+        Self {
+            status: response.status().as_u16(),
+            after: header(response, "retry-after").and_then(|seconds| seconds.parse().ok()),
+            request_id: header(response, "x-request-id").unwrap_or_default(),
+        }
+    }
+
+    fn refused(self, body: &[u8]) -> Error {
+        Error::Refused(Box::new(Refusal::new(self.status, self.after, self.request_id, body)))
+    }
+}
+
+/// With ring, and against the system's certificates; those are read only when they are needed.
+fn tls(needed: bool) -> Result<rustls::ClientConfig, Error> {
+    let mut roots = rustls::RootCertStore::empty();
+    if needed {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            return Err(Error::Tls(
+                "this system has no certificates to check a server's with".into(),
+            ));
+        }
+    }
+    let ring = rustls::crypto::ring::default_provider().into();
+    let config = rustls::ClientConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Tls(error.to_string()))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn object(body: &[u8]) -> Result<Value, Error> {
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| Error::NotTheContract(format!("the body is no JSON: {error}")))?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(Error::NotTheContract("the body is no JSON object".into()))
+    }
+}
+
+fn header(response: &Response<Incoming>, name: &str) -> Option<String> {
+    Some(response.headers().get(name)?.to_str().ok()?.to_owned())
 }
 
 async fn within<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -163,75 +236,4 @@ async fn within<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Er
 async fn collect(response: Response<Incoming>) -> Result<Bytes, Error> {
     let body = Limited::new(response.into_body(), BODY_BYTES_MAX);
     Ok(body.collect().await.map_err(Error::Broken)?.to_bytes())
-}
-
-fn retry_after(response: &Response<Incoming>) -> Option<u64> {
-    response.headers().get("retry-after")?.to_str().ok()?.parse().ok()
-}
-
-fn refused(status: u16, after: Option<u64>, body: &[u8]) -> Error {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let message = match text(&body["error"]["message"]) {
-        message if message.is_empty() => text(&body["detail"]),
-        message => message,
-    };
-    Error::Refused { status, code: text(&body["error"]["code"]), message, after }
-}
-
-/// For a path segment or a query value.
-pub(crate) fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
-}
-
-/// `?a=b&c=d` of those that are set; empty when none is.
-pub(crate) fn query(parameters: &[(&str, Option<String>)]) -> String {
-    let set = parameters.iter().filter_map(|(name, value)| {
-        value.as_deref().map(|value| format!("{name}={}", percent_encoded(value)))
-    });
-    let text = set.collect::<Vec<_>>().join("&");
-    if text.is_empty() { text } else { format!("?{text}") }
-}
-
-/// The path of an agent, whose address may come with or without its scheme.
-pub(crate) fn agent_path(address: &str) -> String {
-    let address = address.strip_prefix("agent://").unwrap_or(address);
-    let segments: Vec<_> = address.split('/').map(percent_encoded).collect();
-    format!("/v1/agents/{}", segments.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_shows_what_the_body_says() {
-        let body = br#"{"ok":false,"error":{"code":"not_found","message":"no such intent"}}"#;
-        let shown = refused(404, None, body).to_string();
-        assert_eq!(shown, "the server answered 404 not_found: no such intent");
-        let shown = refused(502, None, b"<html>").to_string();
-        assert_eq!(shown, "the server answered 502 : ");
-    }
-
-    #[test]
-    fn reserved_bytes_are_encoded() {
-        assert_eq!(percent_encoded("a/b c?~"), "a%2Fb%20c%3F~");
-        assert_eq!(agent_path("agent://acme/prod/x y"), "/v1/agents/acme/prod/x%20y");
-    }
-
-    #[test]
-    fn only_set_parameters_are_sent() {
-        let parameters = [("since", None), ("status", Some("A,B".to_owned()))];
-        assert_eq!(query(&parameters), "?status=A%2CB");
-        assert_eq!(query(&parameters[..1]), "");
-    }
 }

@@ -8,7 +8,7 @@ use crate::api;
 /// Shown at the end of `axp --help`.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0   success (intents watch: the intent is COMPLETED; cluster status: healthy)
+  0   success (of a watched intent: COMPLETED; of a cluster: healthy)
   1   anything not listed below
   2   wrong arguments
   3   the server cannot be reached, or the connection broke
@@ -16,10 +16,15 @@ Exit codes:
   5   not found
   6   refused: conflict with the current state, or an invalid request
   7   the server is overloaded or has an internal problem; trying again can help
-  8   the watched intent ended FAILED, CANCELED or TIMED_OUT
+  8   the watched intent ended FAILED
   9   the cluster is degraded: it serves, but a node is missing or far behind
   10  the cluster is unavailable: a group has no leader, or no node answers
-  70  dev: a node's storage failed, and nothing more may be acknowledged";
+  11  the watched intent ended CANCELED
+  12  the watched intent ended TIMED_OUT
+  13  scenarios validate: the bundle is not valid
+  14  doctor: something is wrong
+  70  dev: a node's storage failed, and nothing more may be acknowledged
+  130 interrupted (Ctrl-C) while watching; the intent itself goes on";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -31,11 +36,21 @@ pub(crate) enum Exit {
     NotFound = 5,
     Refused = 6,
     Unavailable = 7,
-    EndedOtherwise = 8,
+    Failed = 8,
     ClusterDegraded = 9,
     ClusterUnavailable = 10,
+    Canceled = 11,
+    TimedOut = 12,
+    Invalid = 13,
+    Unwell = 14,
     StorageFailed = 70,
+    Interrupted = 130,
 }
+
+/// Arguments that are each fine and do not make sense together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
 
 impl Exit {
     /// Looks through the causes, so that context added on the way does not change the code.
@@ -43,6 +58,9 @@ impl Exit {
         for cause in error.chain() {
             if let Some(error) = cause.downcast_ref::<api::Error>() {
                 return Self::of_api(error);
+            }
+            if cause.is::<Usage>() {
+                return Self::Usage;
             }
             if let Some(error) = cause.downcast_ref::<io::Error>()
                 && error.kind() == io::ErrorKind::BrokenPipe
@@ -53,19 +71,37 @@ impl Exit {
         Self::Other
     }
 
-    fn of_api(error: &api::Error) -> Self {
+    pub(crate) fn of_api(error: &api::Error) -> Self {
         match error {
             api::Error::Target(_) | api::Error::Request(_) => Self::Usage,
-            api::Error::Connect(_) | api::Error::Broken(_) | api::Error::Timeout(_) => {
-                Self::Unreachable
-            }
+            api::Error::NoKey(_) => Self::Unauthorized,
+            api::Error::Connect { .. }
+            | api::Error::Tls(_)
+            | api::Error::Broken(_)
+            | api::Error::Timeout(_) => Self::Unreachable,
             api::Error::NotTheContract(_) => Self::Other,
-            api::Error::Refused { status, .. } => match status {
-                401 | 403 => Self::Unauthorized,
-                404 => Self::NotFound,
-                429 | 500.. => Self::Unavailable,
-                _ => Self::Refused,
-            },
+            api::Error::Refused(refusal) => Self::of_status(refusal.status),
+        }
+    }
+
+    pub(crate) fn of_status(status: u16) -> Self {
+        match status {
+            200..300 => Self::Success,
+            401 | 403 => Self::Unauthorized,
+            404 => Self::NotFound,
+            429 | 500.. => Self::Unavailable,
+            _ => Self::Refused,
+        }
+    }
+
+    /// Of an intent's status; `None` while it has not ended.
+    pub(crate) fn of_outcome(status: &str) -> Option<Self> {
+        match status {
+            "COMPLETED" => Some(Self::Success),
+            "FAILED" => Some(Self::Failed),
+            "CANCELED" => Some(Self::Canceled),
+            "TIMED_OUT" => Some(Self::TimedOut),
+            _ => None,
         }
     }
 }
@@ -83,13 +119,8 @@ mod tests {
     use super::*;
 
     fn refused(status: u16) -> anyhow::Error {
-        let refused = api::Error::Refused {
-            status,
-            code: String::new(),
-            message: String::new(),
-            after: None,
-        };
-        Err::<(), _>(refused).context("submitting").unwrap_err()
+        let refusal = api::Refusal { status, ..api::Refusal::default() };
+        Err::<(), _>(api::Error::Refused(Box::new(refusal))).context("submitting").unwrap_err()
     }
 
     #[test]

@@ -6,10 +6,17 @@
 mod api;
 mod clock;
 mod command;
+mod config;
 mod exit;
+mod failure;
+mod history;
+mod input;
 mod load;
+mod next_move;
 mod output;
 mod sse;
+mod task;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -23,13 +30,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let json = cli.wants_json();
     match cli.run() {
         Ok(exit) => exit.into(),
         Err(error) => {
             let exit = Exit::of(&error);
             // A reader that has seen enough (`| head`) is no failure, and nobody reads a message.
             if !matches!(exit, Exit::Success) {
-                eprintln!("axp: {error:#}");
+                eprintln!("{}", failure::describe(&error, exit, json));
             }
             exit.into()
         }

@@ -1,8 +1,61 @@
-//! Results on stdout: one JSON document or line with `--json`, else aligned text.
+//! Results on stdout: one JSON document or line with `--json`, else text for people.
 
-use std::io::{self, Write as _};
+mod style;
+mod table;
+mod when;
+
+use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
+
+pub(crate) use self::style::{Style, status_style};
+pub(crate) use self::table::{Table, cut};
+pub(crate) use self::when::{duration, instant};
+use crate::clock;
+
+/// How results are to look: decided once, by the arguments and by what stdout is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ui {
+    pub(crate) json: bool,
+    /// Columns of the terminal; `None` in a pipe or a file.
+    pub(crate) width: Option<usize>,
+    pub(crate) color: bool,
+}
+
+impl Ui {
+    pub(crate) fn new(json: bool, no_color: bool) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        Self {
+            json,
+            width: terminal.then(terminal_width),
+            color: terminal && !no_color && !set("NO_COLOR") && !dumb,
+        }
+    }
+
+    /// Whether a question would be seen and can be answered.
+    pub(crate) fn can_ask(self) -> bool {
+        !self.json && self.width.is_some() && io::stdin().is_terminal()
+    }
+
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
+        if self.color { style.paint(text) } else { text.to_owned() }
+    }
+
+    /// An instant of the wire: how long ago in a terminal, as it came elsewhere.
+    pub(crate) fn when(self, wire: &str) -> String {
+        match self.width {
+            Some(_) => instant(wire, clock::unix_ms()),
+            None => wire.to_owned(),
+        }
+    }
+
+    /// A table that fits the terminal.
+    pub(crate) fn table(self, table: &Table) -> String {
+        table.fit(self.width, self.color)
+    }
+}
 
 /// Writes a line and flushes it: a reader of a stream sees each event when it happens.
 pub(crate) fn line(text: &str) -> io::Result<()> {
@@ -10,6 +63,11 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     stdout.write_all(text.as_bytes())?;
     stdout.write_all(b"\n")?;
     stdout.flush()
+}
+
+/// Something beside the result, for the person who runs the command.
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
 }
 
 /// One document for commands that answer once.
@@ -22,53 +80,13 @@ pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
     line(&serde_json::to_string(value)?)
 }
 
-/// Columns as wide as their widest cell; the last one is not padded.
-pub(crate) struct Table {
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    pub(crate) fn new(header: &[&str]) -> Self {
-        Self { rows: vec![header.iter().map(|cell| (*cell).to_owned()).collect()] }
-    }
-
-    pub(crate) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
-    }
-
-    pub(crate) fn render(&self) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            self.rows
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-        };
-        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-        let mut text = String::new();
-        for row in &self.rows {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:<width$}  "));
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text.truncate(text.trim_end().len());
-        text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_line_up_and_lines_end_without_spaces() {
-        let mut table = Table::new(&["ID", "STATUS", "TO"]);
-        table.row(vec!["1".into(), "COMPLETED".into(), "a".into()]);
-        table.row(vec!["22".into(), "FAILED".into(), String::new()]);
-        assert_eq!(table.render(), "ID  STATUS     TO\n1   COMPLETED  a\n22  FAILED");
-    }
+/// `COLUMNS` of a shell that exports it, else what the terminal says.
+fn terminal_width() -> usize {
+    const USUAL: usize = 80;
+    let exported = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let asked = || {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col))
+    };
+    exported.or_else(asked).filter(|width| *width > 0).unwrap_or(USUAL)
 }

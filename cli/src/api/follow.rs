@@ -41,11 +41,13 @@ pub(crate) async fn follow<T>(
             }
         };
         if let Some(error) = broken {
-            if !can_pass(&error) || progress.elapsed() > PATIENCE {
+            if !error.can_pass() || progress.elapsed() > PATIENCE {
                 return Err(error.into());
             }
-            if let Error::Refused { after: Some(seconds), .. } = &error {
-                pause = Duration::from_secs(*seconds).clamp(PAUSE_MIN, PAUSE_MAX);
+            if let Error::Refused(refusal) = &error
+                && let Some(seconds) = refusal.after
+            {
+                pause = Duration::from_secs(seconds).clamp(PAUSE_MIN, PAUSE_MAX);
             }
         }
         if since == before {
@@ -79,14 +81,5 @@ async fn read_to_end<T>(
         if let ControlFlow::Break(value) = visit(&event)? {
             return Ok(Ok(ControlFlow::Break(value)));
         }
-    }
-}
-
-/// Whether the same request can succeed later.
-fn can_pass(error: &Error) -> bool {
-    match error {
-        Error::Connect(_) | Error::Broken(_) | Error::Timeout(_) => true,
-        Error::Refused { status, .. } => *status == 429 || *status >= 500,
-        Error::Target(_) | Error::Request(_) | Error::NotTheContract(_) => false,
     }
 }

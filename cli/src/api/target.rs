@@ -6,6 +6,7 @@ use super::Error;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
+    pub(crate) tls: bool,
     /// `host:port`, with the default port filled in.
     pub(crate) address: String,
     /// What the `Host` header says.
@@ -18,26 +19,37 @@ impl Target {
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::Target(format!("`{url}` is no base URL: {why}"));
         let uri: Uri = url.trim().parse().map_err(|_| wrong("it cannot be parsed"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(wrong(
-                    "this command speaks plain http only; use the address behind TLS",
-                ));
-            }
-            _ => return Err(wrong("it must start with http://")),
-        }
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(wrong("it must start with http:// or https://")),
+        };
         let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
-        let port = authority.port_u16().unwrap_or(80);
+        if authority.as_str().contains('@') {
+            return Err(wrong("it must not carry a user or a password"));
+        }
+        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Ok(Self {
+            tls,
             address: format!("{}:{port}", authority.host()),
             authority: authority.to_string(),
             prefix: uri.path().trim_end_matches('/').to_owned(),
         })
     }
 
+    /// For the load generator, whose own connections know no TLS.
+    pub(crate) fn parse_plain(url: &str) -> Result<Self, Error> {
+        let target = Self::parse(url)?;
+        if target.tls {
+            let why = "the load generator speaks plain http only; use the address behind TLS";
+            return Err(Error::Target(format!("`{url}`: {why}")));
+        }
+        Ok(target)
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{}{path}", self.authority, self.prefix)
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{}{path}", self.authority, self.prefix)
     }
 }
 
@@ -56,8 +68,12 @@ mod tests {
 
     #[test]
     fn other_schemes_are_refused_with_the_reason() {
-        let error = Target::parse("https://gateway").unwrap_err().to_string();
+        let target = Target::parse("https://gateway").unwrap();
+        assert_eq!((target.address.as_str(), target.tls), ("gateway:443", true));
+        assert_eq!(target.url("/health"), "https://gateway/health");
+        let error = Target::parse_plain("https://gateway").unwrap_err().to_string();
         assert!(error.contains("plain http only"), "{error}");
         assert!(Target::parse("127.0.0.1:8100").is_err());
+        assert!(Target::parse("http://me:secret@gateway").is_err());
     }
 }

@@ -22,6 +22,7 @@ use tracing_subscriber::EnvFilter;
 use self::folder::{Folder, Shape};
 use self::nodes::Nodes;
 use crate::api::Api;
+use crate::config::{self, Context, Folder as ConfigFolder};
 use crate::exit::Exit;
 use crate::{clock, output};
 
@@ -51,6 +52,12 @@ pub(crate) struct DevArgs {
     /// The API key to have; left out, one is made and kept in the data folder.
     #[arg(long, env = "AXP_API_KEY", hide_env_values = true, value_name = "KEY")]
     api_key: Option<String>,
+    /// The context to be known as, so that other terminals need no exports.
+    #[arg(long, default_value = "dev", value_name = "NAME")]
+    context: String,
+    /// Leave contexts as they are.
+    #[arg(long)]
+    no_context: bool,
     /// The storage engine. Fixed for a data folder.
     #[arg(long, value_enum, default_value_t = EngineName::Fjall)]
     engine: EngineName,
@@ -134,7 +141,12 @@ async fn serve(
         () = &mut *stop => return Ok(()),
     };
     let serving = async {
+        // Before it is ready, so that whoever has waited for that finds it.
+        let registered = if args.no_context { None } else { register(args, &gateway, api_key) };
         announce(&gateway, api_key, &addresses).await?;
+        if let Some(registered) = registered {
+            output::line(&registered)?;
+        }
         std::future::pending().await
     };
     let result = tokio::select! {
@@ -168,6 +180,26 @@ async fn announce(gateway: &GatewayHandle, api_key: &str, nodes: &[String]) -> a
     wait_until_it_serves(&Api::at(&url, api_key)?).await?;
     output::line("axp: ready")?;
     Ok(())
+}
+
+/// Makes this server a context and says so. That it cannot be kept is no reason not to serve.
+fn register(args: &DevArgs, gateway: &GatewayHandle, api_key: &str) -> Option<String> {
+    let name = &args.context;
+    let context = Context { url: format!("http://{}", gateway.http_address()) };
+    let stored = ConfigFolder::require()
+        .and_then(|folder| config::store(&folder, name, context, Some(api_key), false));
+    match stored {
+        Ok(contexts) if contexts.current() == Some(name) => Some(format!(
+            "axp: in another terminal, `axp status` finds it: it is the context `{name}`"
+        )),
+        Ok(_) => Some(format!(
+            "axp: in another terminal, `axp context use {name}` makes it the server in use"
+        )),
+        Err(error) => {
+            tracing::warn!("cannot store context {name}: {error:#}");
+            None
+        }
+    }
 }
 
 /// A list asks the leader of every group, which answers only when a quorum has confirmed that it

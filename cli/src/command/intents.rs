@@ -1,14 +1,20 @@
 //! `axp intents`: one file per command below.
 
+mod cancel;
+mod cleanup;
 mod get;
 mod list;
+mod log;
+mod resume;
 mod submit;
 mod watch;
 
 use clap::{Args, Subcommand};
 
-use crate::api::{Api, ServerArgs};
+use crate::api::Api;
+use crate::config::ServerArgs;
 use crate::exit::Exit;
+use crate::output::Ui;
 
 #[derive(Debug, Args)]
 pub(crate) struct IntentsArgs {
@@ -22,19 +28,27 @@ enum Command {
     Get(get::GetArgs),
     List(list::ListArgs),
     Watch(watch::WatchArgs),
+    Log(log::LogArgs),
+    Resume(resume::ResumeArgs),
+    Cancel(cancel::CancelArgs),
+    Cleanup(cleanup::CleanupArgs),
 }
 
-pub(crate) async fn run(args: IntentsArgs, json: bool) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: IntentsArgs, ui: Ui) -> anyhow::Result<Exit> {
     match args.command {
-        Command::Submit(args) => submit::run(args, json).await,
-        Command::Get(args) => get::run(args, json).await,
-        Command::List(args) => list::run(args, json).await,
-        Command::Watch(args) => watch::run(args, json).await,
+        Command::Submit(args) => submit::run(args, ui).await,
+        Command::Get(args) => get::run(args, ui).await,
+        Command::List(args) => list::run(args, ui).await,
+        Command::Watch(args) => watch::run(args, ui).await,
+        Command::Log(args) => log::run(args, ui).await,
+        Command::Resume(args) => resume::run(args, ui).await,
+        Command::Cancel(args) => cancel::run(args, ui).await,
+        Command::Cleanup(args) => cleanup::run(args, ui).await,
     }
 }
 
 fn connect(server: &ServerArgs) -> anyhow::Result<Api> {
-    Ok(Api::new(server)?)
+    Api::new(server)
 }
 
 /// Text of a field that may be missing.

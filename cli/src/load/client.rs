@@ -26,7 +26,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(url: &str, key: &str) -> Result<Self, Error> {
-        let target = Target::parse(url)?;
+        let target = Target::parse_plain(url)?;
         if key.chars().any(|character| character.is_control()) {
             return Err(Error::Target("the API key contains control characters".into()));
         }

@@ -75,7 +75,7 @@ async fn refusals_have_stable_exit_codes() {
     let wrong_key = [&get[..], &["--api-key", "wrong"]].concat();
     assert_eq!(code(axp(&fake.url, &wrong_key).await), Some(4));
     assert_eq!(code(axp("http://127.0.0.1:1", &get).await), Some(3));
-    assert_eq!(code(axp("https://127.0.0.1", &get).await), Some(2));
+    assert_eq!(code(axp("ftp://127.0.0.1", &get).await), Some(2));
     assert_eq!(code(axp(&fake.url, &["intents", "get"]).await), Some(2));
     let busy = Fake::start(Manners { refusals: 1, ..Manners::default() }).await;
     assert_eq!(code(axp(&busy.url, &get).await), Some(7));

@@ -97,7 +97,7 @@ async fn a_watch_with_the_command_sees_each_event_and_the_end() {
     let id = json(&submitted)["intent_id"].as_str().unwrap().to_owned();
     let arguments = ["intents", "watch", &id, "--json"];
     let (watched, ()) = tokio::join!(server.axp(&arguments), super::grpc::cancel(&server, &id));
-    assert_eq!(watched.status.code(), Some(8), "{watched:?}");
+    assert_eq!(watched.status.code(), Some(11), "{watched:?}");
     let events = stdout(&watched).lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let seqs: Vec<_> = events.map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());

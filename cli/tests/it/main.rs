@@ -3,11 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
 
 mod bench;
+mod canned;
 mod commands;
+mod contexts;
 mod dev;
 mod fake;
 mod grpc;
+mod operate;
+mod scenarios;
 mod server;
+mod tasks;
+mod terminal;
 
 use std::process::Output;
 use std::time::Duration;
@@ -18,6 +24,8 @@ use tokio::process::Command;
 fn command(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_axp"));
     command.args(arguments).env("AXME_BASE_URL", url).env("AXME_API_KEY", fake::KEY);
+    // Never the contexts of whoever runs the tests.
+    command.env("AXP_CONFIG_DIR", "/nonexistent/axp").env_remove("AXP_CONTEXT");
     command.kill_on_drop(true);
     command
 }

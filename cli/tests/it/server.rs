@@ -29,6 +29,7 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_axp"));
         command.args(["dev", "--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"]);
         command.arg("--data-dir").arg(folder).args(more);
+        command.env("AXP_CONFIG_DIR", folder.join("config"));
         command.env_remove("AXP_API_KEY").env("RUST_LOG", "error").kill_on_drop(true);
         command
     }

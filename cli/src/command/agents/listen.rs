@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 
-use crate::api::{Api, ServerArgs, agent_path, follow};
+use crate::api::{Api, agent_path, follow};
+use crate::config::ServerArgs;
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, Ui};
 
 /// Print what is delivered to an agent. Reading is not acknowledging: an agent sees it as well.
 #[derive(Debug, Args)]
@@ -24,19 +25,19 @@ pub(super) struct ListenArgs {
     server: ServerArgs,
 }
 
-pub(super) async fn run(args: ListenArgs, json: bool) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: ListenArgs, ui: Ui) -> anyhow::Result<Exit> {
     let api = Api::new(&args.server)?;
     let stream = agent_path(&args.address);
     let path = |since| format!("{stream}/intents/stream?since={since}");
     let mut left = args.max.map(NonZeroU64::get);
     follow(&api, args.since, path, |delivery| {
-        if json {
+        if ui.json {
             output::json_line(delivery)?;
         } else {
             let text = |field: &str| delivery[field].as_str().unwrap_or_default();
             output::line(&format!(
                 "{:>6}  {}  {:<11}  {}  {}",
-                delivery["seq"],
+                delivery["seq"].to_string(),
                 text("intent_id"),
                 text("status"),
                 text("intent_type"),

@@ -3,11 +3,12 @@
 use clap::Args;
 
 use super::connect;
-use crate::api::{ServerArgs, percent_encoded};
+use crate::api::intent_path;
+use crate::config::ServerArgs;
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, Table, Ui};
 
-/// Show an intent as it is now.
+/// Show an intent as it is now; a terminal cuts long values, `--json` shows them whole.
 #[derive(Debug, Args)]
 pub(super) struct GetArgs {
     intent_id: String,
@@ -15,20 +16,13 @@ pub(super) struct GetArgs {
     server: ServerArgs,
 }
 
-pub(super) async fn run(args: GetArgs, json: bool) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: GetArgs, ui: Ui) -> anyhow::Result<Exit> {
     let api = connect(&args.server)?;
-    let answer = api.get(&format!("/v1/intents/{}", percent_encoded(&args.intent_id))).await?;
-    if json {
+    let answer = api.get(&intent_path(&args.intent_id)).await?;
+    if ui.json {
         output::json(&answer)?;
         return Ok(Exit::Success);
     }
-    // Whatever the server knows: a field that this command has never heard of is shown too.
-    let fields = answer["intent"].as_object().into_iter().flatten();
-    let mut table = output::Table::new(&["FIELD", "VALUE"]);
-    for (name, value) in fields.filter(|(_, value)| !value.is_null()) {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        table.row(vec![name.clone(), value]);
-    }
-    output::line(&table.render())?;
+    output::line(&ui.table(&Table::of_fields(&answer["intent"], ui)))?;
     Ok(Exit::Success)
 }

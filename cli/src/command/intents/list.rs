@@ -3,9 +3,10 @@
 use clap::Args;
 
 use super::{connect, text};
-use crate::api::{ServerArgs, query};
+use crate::api::query;
+use crate::config::ServerArgs;
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, Ui};
 
 /// List intents of the key's workspace, newest first.
 #[derive(Debug, Args)]
@@ -26,7 +27,7 @@ pub(super) struct ListArgs {
     server: ServerArgs,
 }
 
-pub(super) async fn run(args: ListArgs, json: bool) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: ListArgs, ui: Ui) -> anyhow::Result<Exit> {
     let query = query(&[
         ("limit", Some(args.limit.to_string())),
         ("status", args.status),
@@ -34,15 +35,17 @@ pub(super) async fn run(args: ListArgs, json: bool) -> anyhow::Result<Exit> {
         ("from_agent", args.from_agent),
     ]);
     let answer = connect(&args.server)?.get(&format!("/v1/intents{query}")).await?;
-    if json {
+    if ui.json {
         output::json(&answer)?;
         return Ok(Exit::Success);
     }
-    let mut table = output::Table::new(&["INTENT", "STATUS", "UPDATED", "TO"]);
+    let header = ["INTENT", "STATUS", "UPDATED", "TO"];
+    let mut table = output::Table::new(&header).elastic(&[3]).status(1);
     for intent in answer["intents"].as_array().into_iter().flatten() {
-        let cells = ["intent_id", "status", "updated_at", "to_agent"];
-        table.row(cells.map(|field| text(intent, field).to_owned()).into());
+        let text = |field| text(intent, field).to_owned();
+        let updated = ui.when(&text("updated_at"));
+        table.row(vec![text("intent_id"), text("status"), updated, text("to_agent")]);
     }
-    output::line(&table.render())?;
+    output::line(&ui.table(&table))?;
     Ok(Exit::Success)
 }

@@ -1,18 +1,21 @@
 //! `axp intents submit`.
 
-use std::io::Read as _;
-
-use anyhow::Context as _;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{connect, text, watch};
-use crate::api::ServerArgs;
+use super::{connect, text};
+use crate::config::ServerArgs;
 use crate::exit::Exit;
-use crate::output;
+use crate::input;
+use crate::output::{self, Ui, status_style};
+use crate::watch::{self, Watch};
 
 /// Submit an intent.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  axp intents submit --to checker --type compliance.check.v1 --payload '{\"amount\": 250}'
+  axp intents submit --to checker --payload @request.json --wait")]
 pub(super) struct SubmitArgs {
     /// Who is to do it: agent://org/workspace/name, or a bare name in the key's workspace.
     #[arg(long, value_name = "ADDRESS")]
@@ -42,11 +45,11 @@ pub(super) struct SubmitArgs {
     server: ServerArgs,
 }
 
-pub(super) async fn run(args: SubmitArgs, json: bool) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: SubmitArgs, ui: Ui) -> anyhow::Result<Exit> {
     let mut body = json!({
         "intent_type": args.intent_type,
         "to_agent": args.to,
-        "payload": read_payload(&args.payload)?,
+        "payload": input::object(&args.payload, "the payload")?,
         "correlation_id":
             args.correlation_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
     });
@@ -60,25 +63,17 @@ pub(super) async fn run(args: SubmitArgs, json: bool) -> anyhow::Result<Exit> {
     let api = connect(&args.server)?;
     let answer = api.post("/v1/intents", &headers, &body).await?;
     let intent_id = text(&answer, "intent_id");
-    match (json, args.wait) {
+    let status = text(&answer, "status");
+    match (ui.json, args.wait) {
         (true, false) => output::json(&answer)?,
         (true, true) => output::json_line(&answer)?,
-        (false, _) => output::line(&format!("{intent_id}  {}", text(&answer, "status")))?,
-    }
-    if args.wait { watch::until_end(&api, intent_id, 0, json).await } else { Ok(Exit::Success) }
-}
-
-fn read_payload(argument: &str) -> anyhow::Result<Value> {
-    let text = match argument.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("reading {path}"))?,
-        None if argument == "-" => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("reading the payload from stdin")?;
-            text
+        (false, _) => {
+            output::line(&format!("{intent_id}  {}", ui.paint(status_style(status), status)))?;
         }
-        None => argument.to_owned(),
-    };
-    let payload: Value = serde_json::from_str(&text).context("the payload is no JSON")?;
-    anyhow::ensure!(payload.is_object(), "the payload must be a JSON object");
-    Ok(payload)
+    }
+    if !args.wait {
+        return Ok(Exit::Success);
+    }
+    let title = text(&body, "intent_type").to_owned();
+    watch::until_end(&api, Watch { intent_id, since: 0, title, steps: vec![] }, ui).await
 }

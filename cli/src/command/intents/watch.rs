@@ -1,16 +1,17 @@
 //! `axp intents watch`.
 
-use std::ops::ControlFlow;
-
 use clap::Args;
-use serde_json::Value;
 
 use super::{connect, text};
-use crate::api::{Api, ServerArgs, follow, percent_encoded};
+use crate::api::intent_path;
+use crate::config::ServerArgs;
 use crate::exit::Exit;
-use crate::output;
+use crate::output::Ui;
+use crate::watch::{self, Watch};
 
-/// Print an intent's events as they happen, until it ends.
+/// Watch an intent until it ends; the exit code says how.
+///
+/// In a terminal its steps are kept up to date in place; in a pipe there is a line for each event.
 #[derive(Debug, Args)]
 pub(super) struct WatchArgs {
     intent_id: String,
@@ -21,44 +22,16 @@ pub(super) struct WatchArgs {
     server: ServerArgs,
 }
 
-pub(super) async fn run(args: WatchArgs, json: bool) -> anyhow::Result<Exit> {
-    until_end(&connect(&args.server)?, &args.intent_id, args.since, json).await
-}
-
-/// Also what `submit --wait` does.
-pub(super) async fn until_end(
-    api: &Api,
-    intent_id: &str,
-    since: u64,
-    json: bool,
-) -> anyhow::Result<Exit> {
-    let id = percent_encoded(intent_id);
-    let path = |since| format!("/v1/intents/{id}/events/stream?since={since}");
-    follow(api, since, path, |event| {
-        if json {
-            output::json_line(event)?
-        } else {
-            output::line(&describe(event))?
+pub(super) async fn run(args: WatchArgs, ui: Ui) -> anyhow::Result<Exit> {
+    let api = connect(&args.server)?;
+    let intent_id = &args.intent_id;
+    // Only a board has a title; lines need no question before their first.
+    let title = match ui.width {
+        Some(_) if !ui.json => {
+            let answer = api.get(&intent_path(intent_id)).await?;
+            text(&answer["intent"], "intent_type").to_owned()
         }
-        Ok(match text(event, "status") {
-            "COMPLETED" => ControlFlow::Break(Exit::Success),
-            "FAILED" | "CANCELED" | "TIMED_OUT" => ControlFlow::Break(Exit::EndedOtherwise),
-            _ => ControlFlow::Continue(()),
-        })
-    })
-    .await
-}
-
-fn describe(event: &Value) -> String {
-    let mut line = format!(
-        "{:>4}  {}  {:<11}  {}",
-        event["seq"],
-        text(event, "at"),
-        text(event, "status"),
-        text(event, "event_type"),
-    );
-    if event["details"].as_object().is_some_and(|details| !details.is_empty()) {
-        line.push_str(&format!("  {}", event["details"]));
-    }
-    line
+        _ => String::new(),
+    };
+    watch::until_end(&api, Watch { intent_id, since: args.since, title, steps: vec![] }, ui).await
 }
