@@ -55,7 +55,7 @@ impl Service {
         let (id, made, now) = (Uuid::now_v7().to_string(), new_secret(), clock::now_ms());
         self.cluster.refresh(call.deadline).await?;
         let workspace = call.caller.workspace_id();
-        let callback = hash_hex(&format!("{owner}\n{}", draft.callback_url));
+        let callback = hash_hex(format!("{owner}\n{}", draft.callback_url));
         let decide = |tables: &Tables| {
             let known = tables.webhook_callbacks.get(format!("{workspace}/{callback}"));
             let known = known.and_then(|known| tables.webhooks.get(&known.value));
