@@ -14,6 +14,7 @@ mod openapi;
 mod params;
 mod pushes;
 mod request;
+mod scenarios;
 mod schemas;
 mod service_accounts;
 mod streams;
@@ -85,6 +86,10 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/invites/create", post(invites::create))
         .route("/v1/invites/{token}", get(invites::get))
         .route("/v1/invites/{token}/accept", post(invites::accept))
+        .route("/v1/scenarios/validate", post(scenarios::validate))
+        .route("/v1/scenarios/apply", post(scenarios::apply))
+        .route("/v1/tool-registry/macros", get(scenarios::macros))
+        .route("/v1/tool-registry/macros/{macro_id}", get(scenarios::macro_by_id))
         .route("/v1/schemas", post(schemas::upsert))
         .route("/v1/schemas/{semantic_type}", get(schemas::get))
         .route("/v1/media/create-upload", post(media::create))

@@ -11,6 +11,7 @@ mod list;
 mod media;
 mod push;
 mod raw;
+mod scenario;
 mod schema;
 mod user;
 
@@ -28,6 +29,7 @@ pub(crate) use self::list::*;
 pub(crate) use self::media::*;
 pub(crate) use self::push::*;
 pub(crate) use self::raw::RawJson;
+pub(crate) use self::scenario::*;
 pub(crate) use self::schema::*;
 pub(crate) use self::user::*;
 

@@ -25,10 +25,12 @@ mod state;
 mod task;
 #[cfg(test)]
 mod tests;
+mod workflow;
 
 pub use authority::{Caller, authorise, may_read};
 pub use command::{
-    Command, DeliveryResult, Expected, TaskResult, Transfer, UpdateControls, UpdatePolicy,
+    AgentResult, Command, DeliveryResult, Expected, TaskResult, Transfer, UpdateControls,
+    UpdatePolicy,
 };
 pub use decide::{Decision, Verdict, decide};
 pub use evolve::{fold, fold_changes, fold_timer};

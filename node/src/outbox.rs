@@ -2,5 +2,6 @@
 
 pub mod courier;
 pub mod dispatcher;
+pub mod steps;
 
 pub use courier::{Courier, CourierError};

@@ -74,6 +74,12 @@ pub fn received_id(thread_id: &[u8], owner: &MailboxKey) -> Bytes {
     derived(&[b"inbox received", thread_id, workspace, address])
 }
 
+/// The id of the event, and of the message, with which a step of a workflow tells somebody something.
+#[must_use]
+pub fn notification_id(intent: IntentId, entered: u32) -> Bytes {
+    derived(&[b"inbox notification", intent.as_bytes(), &entered.to_be_bytes()])
+}
+
 /// The id of the entry that tells that the intent ended while it lay here.
 #[must_use]
 pub fn ended_id(thread_id: &[u8], owner: &MailboxKey) -> Bytes {

@@ -67,6 +67,42 @@ impl ObjectWriter {
     }
 }
 
+/// The value of a member of a JSON object, as it is written; the text must be JSON.
+#[must_use]
+pub fn member<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut wanted = Vec::new();
+    escape(&mut wanted, name);
+    let mut rest = object.trim_ascii().strip_prefix(b"{")?;
+    loop {
+        rest = rest.trim_ascii_start();
+        let (key, behind) = rest.split_at(value_end(rest)?);
+        let behind = behind.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        let (value, behind) = behind.split_at(value_end(behind)?);
+        if key.trim_ascii_end() == wanted {
+            return Some(value.trim_ascii_end());
+        }
+        rest = behind.strip_prefix(b",")?;
+    }
+}
+
+/// Where the value ends with which a text begins: before the next separator of its own level.
+fn value_end(text: &[u8]) -> Option<usize> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' | b',' | b':' if depth == 0 => return Some(at),
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+    }
+    (depth == 0 && !quoted).then_some(text.len())
+}
+
 /// RFC 8259, section 7: quotation mark, reverse solidus and control characters are escaped.
 fn escape(out: &mut Vec<u8>, value: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -87,7 +123,19 @@ fn escape(out: &mut Vec<u8>, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::ObjectWriter;
+    use super::{ObjectWriter, member};
+
+    #[test]
+    fn members_are_found_at_their_level() {
+        let json = br#" { "a" : {"b":[1,"}"]} , "b":"x\",\"c\":1", "c" : true,"d":[{}]}"#;
+        assert_eq!(member(json, "a"), Some(&br#"{"b":[1,"}"]}"#[..]));
+        assert_eq!(member(json, "b"), Some(&br#""x\",\"c\":1""#[..]));
+        assert_eq!(member(json, "c"), Some(&b"true"[..]));
+        assert_eq!(member(json, "d"), Some(&b"[{}]"[..]));
+        for (text, name) in [(&json[..], "x"), (b"{}", "a"), (b"", "a"), (b"[1]", "a")] {
+            assert_eq!(member(text, name), None);
+        }
+    }
 
     #[test]
     fn members_are_escaped_and_separated() {

@@ -13,6 +13,7 @@ pub mod names;
 pub mod shard_map;
 pub mod task;
 pub mod webhook;
+pub mod workflow;
 
 /// The generated code, nested as its packages are: they refer to each other by relative paths.
 #[allow(missing_debug_implementations, clippy::all, unreachable_pub)]

@@ -3,8 +3,9 @@
 use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::IntentId;
 use axp_proto::inbox::uuid_text;
-use axp_proto::log::{Status, TimerKind, WaitingReason};
+use axp_proto::log::{IntentState, Status, Submission, TimerKind, WaitingReason};
 use axp_proto::node::IntentView;
+use axp_proto::workflow::{current_human_step, current_step};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -99,6 +100,18 @@ pub(crate) struct IntentBody {
     pub(crate) human_task: Option<RawJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pending_with: Option<PendingWithBody>,
+    /// The scenario that it carries out, or is a step of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scenario_id: Option<String>,
+    /// The step at which the scenario is, or that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) step_id: Option<String>,
+    /// Of a step: the intent that carries the scenario out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parent_intent_id: Option<String>,
+    /// Of a scenario that waits for an agent: the intent that the agent was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) step_intent_id: Option<String>,
     pub(crate) policy_generation: u32,
     /// Number of the last event.
     pub(crate) last_seq: u32,
@@ -123,7 +136,17 @@ impl IntentBody {
             details.get(member).map(|value: &RawValue| RawJson::new(value.get().as_bytes()))
         };
         let timer = |kind| state.timers.iter().find(|timer| timer.kind() == kind)?.due_at_ms;
-        let due = [submission.deadline_at_ms, timer(TimerKind::Execution)].into_iter().flatten();
+        let due = [
+            submission.deadline_at_ms,
+            timer(TimerKind::Execution),
+            timer(TimerKind::StepDeadline),
+        ];
+        let due = due.into_iter().flatten();
+        let place = Place::of(submission, state);
+        let human_task = match current_human_step(submission, state) {
+            Some((_, step)) => &step.human_task_json,
+            None => &submission.human_task_json,
+        };
         Ok(Self {
             intent_id: id.to_string(),
             intent_type: submission.intent_type.clone(),
@@ -154,12 +177,46 @@ impl IntentBody {
             assignees: state.assignees.clone(),
             controls: controls_json(state),
             policy: policy_json(state),
-            human_task: (!submission.human_task_json.is_empty())
-                .then(|| RawJson::new(&submission.human_task_json)),
+            human_task: (!human_task.is_empty()).then(|| RawJson::new(human_task)),
+            scenario_id: place.scenario_id,
+            step_id: place.step_id,
+            parent_intent_id: place.parent_intent_id,
+            step_intent_id: place.step_intent_id,
             pending_with: state.pending_with.as_ref().map(PendingWithBody::new),
             policy_generation: state.policy_generation,
             last_seq: state.last_seq,
         })
+    }
+}
+
+/// Where an intent is in a scenario.
+#[derive(Default)]
+struct Place {
+    scenario_id: Option<String>,
+    step_id: Option<String>,
+    parent_intent_id: Option<String>,
+    step_intent_id: Option<String>,
+}
+
+impl Place {
+    fn of(submission: &Submission, state: &IntentState) -> Self {
+        let id = |bytes: &[u8]| IntentId::from_slice(bytes).ok().map(|id| id.to_string());
+        if let Some(parent) = &submission.parent {
+            return Self {
+                scenario_id: present(&parent.scenario_id),
+                step_id: present(&parent.step_id),
+                parent_intent_id: id(&parent.intent_id),
+                step_intent_id: None,
+            };
+        }
+        let Some(workflow) = &submission.workflow else { return Self::default() };
+        let step = current_step(submission, state);
+        Self {
+            scenario_id: present(&workflow.scenario_id),
+            step_id: step.and_then(|(_, step)| present(&step.step_id)),
+            parent_intent_id: None,
+            step_intent_id: step.and_then(|(at, _)| id(&at.child_id)),
+        }
     }
 }
 

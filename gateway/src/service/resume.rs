@@ -68,6 +68,7 @@ impl Service {
                 let mut result = agent_result(&mut reader, body);
                 reader.finish()?;
                 result.actor.clone_from(&actor);
+                result.request_id = request_id();
                 execute_request::Command::AgentResult(result)
             }
         };
@@ -106,6 +107,7 @@ impl Service {
             outcome_json: outcome_json.clone(),
             actor: actor.clone(),
             expected_policy_generation: None,
+            request_id: request_id(),
         };
         let command = execute_request::Command::AgentResult(result);
         self.end(call, intent_id, VERB, &outcome_json, actor, command).await
@@ -199,7 +201,13 @@ fn agent_result(reader: &mut Reader<'_>, body: &Bytes) -> AgentResult {
         outcome_json: reader.fields().without(body, &ENVELOPE_KEYS),
         actor: String::new(),
         expected_policy_generation: reader.integer("expected_policy_generation", 0),
+        request_id: Bytes::new(),
     }
+}
+
+/// Tells the attempts of this request from another request that says the same.
+pub(super) fn request_id() -> Bytes {
+    Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes())
 }
 
 #[cfg(test)]

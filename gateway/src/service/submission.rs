@@ -148,6 +148,7 @@ impl Draft {
             task: self.rules,
             reply_to_address: reply_to.address,
             reply_to_workspace_id: reply_to.workspace_id,
+            ..Submission::default()
         }
     }
 }

@@ -17,6 +17,7 @@ mod lifecycle;
 mod media;
 mod requests;
 mod routing;
+mod scenarios;
 mod schemas;
 mod shapes;
 mod shutdown;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::leadership::Leadership;
 use super::mailboxes::{Mailboxes, MailboxesArgs};
 use super::registry::Registry;
-use crate::outbox::{Courier, dispatcher};
+use crate::outbox::{Courier, dispatcher, steps};
 use crate::push::{self, Push};
 use crate::shard::handle::Shard;
 use crate::shard::proposer::Proposer;
@@ -72,6 +72,8 @@ impl Supervisor {
         run_loop("proposer", propose, &stop, &supervisor);
         run_loop("outbox", dispatch, &stop, &supervisor);
         run_loop("timers", timer::run(Arc::clone(&shard), proposer.clone()), &stop, &supervisor);
+        let steps = steps::run(Arc::clone(&shard), proposer.clone());
+        run_loop("steps", steps, &stop, &supervisor);
         let pushes = push::dispatcher::run(Arc::clone(&shard), proposer.clone(), push);
         run_loop("push", pushes, &stop, &supervisor);
         let main = vec![mailboxes.get_cell()];

@@ -72,7 +72,7 @@ impl Right {
     /// The right that a grant can give; absent for what is for the parties alone.
     fn needed(command: &Command) -> Option<Self> {
         match command {
-            Command::AgentResult { .. }
+            Command::AgentResult(_)
             | Command::ControlResume { .. }
             | Command::TaskResult(_)
             | Command::Acknowledge { .. } => Some(Self::Resume),
@@ -83,6 +83,9 @@ impl Right {
             | Command::Transfer(_)
             | Command::Rebind(_)
             | Command::DeliveryResult(_)
+            | Command::StartStep(_)
+            | Command::StopStep { .. }
+            | Command::StepEnded(_)
             | Command::Expire(_) => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axp_proto::log::{DeliveryMode, Status, Submission, TimerKind};
+use axp_proto::log::{DeliveryMode, Status, StepEnded, Submission, TimerKind};
 use bytes::Bytes;
 
 pub(super) mod acknowledge;
@@ -19,6 +19,7 @@ pub(super) mod transfer;
 pub(super) mod update_controls;
 pub(super) mod update_policy;
 
+pub use agent_result::AgentResult;
 pub use delivery_result::DeliveryResult;
 pub use task_result::TaskResult;
 pub use transfer::Transfer;
@@ -38,12 +39,7 @@ pub enum Command {
         expected: Expected,
     },
     /// The agent ends it (contract, intents.md 8, third meaning).
-    AgentResult {
-        failed: bool,
-        outcome_json: Bytes,
-        actor: String,
-        expected: Expected,
-    },
+    AgentResult(AgentResult),
     /// Unblocks a waiting intent and must not end it (contract, intents.md 8, second meaning).
     ControlResume {
         reason: String,
@@ -64,6 +60,15 @@ pub enum Command {
     Rebind(DeliveryMode),
     /// What became of an attempt to hand it to its agent.
     DeliveryResult(DeliveryResult),
+    /// A workflow asks for a step of its own.
+    StartStep(Arc<Submission>),
+    /// A workflow needs this step no more.
+    StopStep {
+        status: Status,
+        reason: String,
+    },
+    /// A step of this intent's workflow has ended.
+    StepEnded(StepEnded),
     /// A timer says that it is due.
     Expire(TimerKind),
 }
@@ -72,7 +77,15 @@ impl Command {
     /// Whether the cluster asks this of itself, on behalf of nobody.
     #[must_use]
     pub fn is_internal(&self) -> bool {
-        matches!(self, Self::Expire(_) | Self::DeliveryResult(_) | Self::Rebind(_))
+        matches!(
+            self,
+            Self::Expire(_)
+                | Self::DeliveryResult(_)
+                | Self::Rebind(_)
+                | Self::StartStep(_)
+                | Self::StopStep { .. }
+                | Self::StepEnded(_)
+        )
     }
 }
 

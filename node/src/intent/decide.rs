@@ -16,6 +16,7 @@ use super::command::{
 use super::notice;
 use super::rejection::Rejection;
 use super::state::Intent;
+use super::workflow;
 
 /// What a command leads to.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,21 +48,25 @@ pub fn decide(
     command: &Command,
     now_ms: i64,
 ) -> Result<Verdict, Rejection> {
-    if let Command::Submit(submission) = command {
-        return super::command::submit::decide(id, intent, submission, now_ms);
+    match command {
+        Command::Submit(submission) => {
+            return super::command::submit::decide(id, intent, submission, now_ms);
+        }
+        Command::StartStep(submission) => {
+            return Ok(workflow::start(id, intent, submission, now_ms));
+        }
+        _ => {}
     }
     let intent = intent.ok_or_else(Rejection::not_found)?;
     // Per intent time never goes back, whatever the clocks of two leaders say.
     let now_ms = now_ms.max(intent.state.updated_at_ms);
     match command {
-        Command::Submit(_) => unreachable!("handled above"),
+        Command::Submit(_) | Command::StartStep(_) => unreachable!("handled above"),
         Command::Resolve { status, outcome_json, reason, actor, expected } => {
             let outcome = resolve::Outcome { status: *status, outcome_json, reason };
             resolve::decide(intent, &outcome, actor, *expected, now_ms)
         }
-        Command::AgentResult { failed, outcome_json, actor, expected } => {
-            agent_result::decide(intent, *failed, outcome_json, actor, *expected, now_ms)
-        }
+        Command::AgentResult(result) => agent_result::decide(intent, result, now_ms),
         Command::ControlResume { reason, actor, expected } => {
             control_resume::decide(intent, reason, actor, *expected, now_ms)
         }
@@ -72,6 +77,8 @@ pub fn decide(
         Command::Transfer(transfer) => transfer::decide(intent, transfer, now_ms),
         Command::Rebind(mode) => Ok(rebind::decide(intent, *mode, now_ms)),
         Command::DeliveryResult(result) => Ok(delivery_result::decide(intent, result, now_ms)),
+        Command::StopStep { status, reason } => Ok(workflow::stop(intent, *status, reason, now_ms)),
+        Command::StepEnded(ended) => Ok(workflow::step_ended(intent, ended, now_ms)),
         Command::Expire(kind) => Ok(expire::decide(intent, *kind, now_ms)),
     }
 }
@@ -94,6 +101,10 @@ impl Decision {
             let intent_id = intent.id.to_bytes();
             decision.effect(EffectKind::WithdrawPush(WithdrawPush { intent_id }));
         }
+        let reason = "the scenario has ended";
+        let state = intent.state.workflow.as_ref();
+        decision.effects.extend(workflow::child_stopped(state, Status::Canceled, reason));
+        decision.effects.extend(workflow::child_ended(intent, &event));
         decision.events.push(event);
         decision
     }

@@ -53,6 +53,7 @@ pub fn fold_changes(state: &mut IntentState, changes: &[StateChange], silent: bo
             Kind::DeliveryAttempt(attempt) => state.delivery_attempt = *attempt,
             Kind::Holder(holder) => state.holder = Some(holder.clone()),
             Kind::RemindCount(count) => state.remind_count = *count,
+            Kind::Workflow(workflow) => state.workflow = Some(workflow.clone()),
             Kind::Assignees(assignees) => state.assignees.clone_from(&assignees.names),
             Kind::Links(set) => state.links.clone_from(&set.links),
         }

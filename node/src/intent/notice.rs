@@ -2,7 +2,7 @@
 //!
 //! An intent that lies in a mailbox needs no word of its own: its thread is seen in the delivery.
 
-use axp_proto::inbox::{PROTOCOL_AGENT, completion_id};
+use axp_proto::inbox::{PROTOCOL_AGENT, completion_id, notification_id};
 use axp_proto::json::ObjectWriter;
 use axp_proto::log::effect::Kind as EffectKind;
 use axp_proto::log::{
@@ -45,17 +45,60 @@ fn withdraw(intent: &Intent, mailbox: MailboxKey, status: Status, keeps_thread: 
     Effect { kind: Some(EffectKind::Withdraw(withdraw)) }
 }
 
+/// Takes an intent whose workflow goes on out of the mailbox of who held it for one step, and tells
+/// the thread there how that step ended.
+pub(super) fn handed_back(intent: &Intent, status: Status) -> Effect {
+    withdraw(intent, intent.mailbox(), status, keeps_thread(intent))
+}
+
+/// A message about the intent for somebody else than its parties; `entered` tells it from others.
+pub(super) fn told(
+    intent: &Intent,
+    (author, text): (&str, &str),
+    entered: u32,
+    mailbox: MailboxKey,
+    now_ms: i64,
+) -> InboxPost {
+    let origin = ThreadOrigin { to_agent: mailbox.address.clone(), ..origin(intent) };
+    let id = notification_id(intent.id, entered);
+    let message = InboxMessage {
+        message_id: id.clone(),
+        own: false,
+        author: author.to_owned(),
+        content: text.to_owned(),
+        at_ms: now_ms,
+    };
+    let event = ThreadEvent {
+        r#type: ThreadEventType::ReplyReceived.into(),
+        event_id: id,
+        actor: author.to_owned(),
+        at_ms: now_ms,
+        details_json: ObjectWriter::default().string("intent_id", &intent.id.to_string()).finish(),
+        message: Some(message),
+        ..ThreadEvent::default()
+    };
+    InboxPost {
+        mailbox: Some(mailbox),
+        thread_id: intent.id.to_bytes(),
+        origin: Some(origin),
+        event: Some(event),
+    }
+}
+
 /// Shows the intent to a person whose task it is, since it goes into no mailbox.
 pub(super) fn asked(intent: &Intent) -> Effect {
-    let origin = ThreadOrigin {
+    post(intent, intent.mailbox(), origin(intent), None)
+}
+
+fn origin(intent: &Intent) -> ThreadOrigin {
+    ThreadOrigin {
         intent_type: intent.submission.intent_type.clone(),
         from_agent: intent.submission.from_agent.clone(),
         to_agent: intent.submission.to_agent.clone(),
         created_at_ms: intent.submission.created_at_ms,
         peer: Some(sender(&intent.submission)),
         delegated_by: String::new(),
-    };
-    post(intent, intent.mailbox(), origin, None)
+    }
 }
 
 /// Hands the outcome to `reply_to`, if there is one.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axp_proto::ids::IntentId;
 use axp_proto::log::{
-    Event, Holder, IntentState, MailboxKey, Status, Submission, TimerKind, WaitingReason,
+    DeliveryMode, Event, Holder, IntentState, MailboxKey, Status, Submission, TimerKind,
+    WaitingReason,
 };
 
 use super::command::submit::is_deposited;
@@ -75,7 +76,12 @@ impl Intent {
     /// it that way.
     #[must_use]
     pub fn is_deposited(&self) -> bool {
-        self.state.holder.is_some() || is_deposited(&self.submission)
+        match &self.state.holder {
+            // What was handed over for one step has come back to its workflow.
+            Some(holder) if self.has_workflow() => holder.mode() != DeliveryMode::Internal,
+            Some(_) => true,
+            None => is_deposited(&self.submission),
+        }
     }
 
     /// Whether it waits for a person.

@@ -19,6 +19,10 @@ pub struct Task {
 /// The task that waits for an answer, if any does.
 #[must_use]
 pub fn current(intent: &Intent) -> Option<Task> {
+    if let Some((number, step)) = intent.human_step() {
+        let (rules, json) = (step.task.clone().unwrap_or_default(), step.human_task_json.clone());
+        return intent.waits_for_human().then_some(Task { number, rules, json });
+    }
     let submission = &intent.submission;
     if !intent.waits_for_human() || submission.human_task_json.is_empty() {
         return None;

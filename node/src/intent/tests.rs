@@ -16,6 +16,7 @@ mod delivery;
 mod histories;
 mod human;
 mod policy;
+mod workflow;
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -86,6 +87,7 @@ fn moves(decision: &Decision) -> (Vec<String>, Vec<String>) {
             | EffectKind::WithdrawPush(_)
             | EffectKind::Inbox(_)
             | EffectKind::QueueMail(_) => {}
+            EffectKind::StepStart(_) | EffectKind::StepStop(_) | EffectKind::StepEnded(_) => {}
             EffectKind::PublishEvent(_) => panic!("the core publishes nothing"),
         }
     }
@@ -101,12 +103,13 @@ fn submitted(submission: Submission) -> (Intent, Decision) {
 }
 
 fn complete() -> Command {
-    Command::AgentResult {
+    Command::AgentResult(AgentResult {
         failed: false,
         outcome_json: Bytes::from_static(br#"{"passed":true}"#),
         actor: "agent://acme/prod/checker".into(),
         expected: Expected::default(),
-    }
+        ..AgentResult::default()
+    })
 }
 
 fn types(decision: &Decision) -> Vec<EventType> {

@@ -8,7 +8,8 @@ use axp_proto::node::execute_request::Command as WireCommand;
 use tonic::Status;
 
 use crate::intent::{
-    Command, DeliveryResult, Expected, TaskResult, Transfer, UpdateControls, UpdatePolicy,
+    AgentResult, Command, DeliveryResult, Expected, TaskResult, Transfer, UpdateControls,
+    UpdatePolicy,
 };
 use crate::shard::Request;
 
@@ -47,12 +48,13 @@ fn command(wire: WireCommand, caller: &str) -> Command {
             actor: actor(resolve.actor),
             expected: Expected(resolve.expected_policy_generation),
         },
-        WireCommand::AgentResult(result) => Command::AgentResult {
+        WireCommand::AgentResult(result) => Command::AgentResult(AgentResult {
             failed: result.failed,
             outcome_json: result.outcome_json,
             actor: actor(result.actor),
             expected: Expected(result.expected_policy_generation),
-        },
+            request_id: result.request_id,
+        }),
         WireCommand::ControlResume(resume) => Command::ControlResume {
             reason: resume.reason,
             actor: actor(resume.actor),
@@ -73,6 +75,7 @@ fn command(wire: WireCommand, caller: &str) -> Command {
             delegate_to: result.delegate_to,
             expected_task: result.expected_task,
             audit: result.audit,
+            request_id: result.request_id,
         }),
         WireCommand::UpdateControls(update) => Command::UpdateControls(UpdateControls {
             patch: update.patch,

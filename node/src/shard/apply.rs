@@ -35,6 +35,7 @@ pub struct ShardApplier {
 struct Touched {
     topics: Vec<Topic>,
     outbox: bool,
+    steps: bool,
     timers: bool,
     /// Receivers whose parcels changed, and when those are due.
     parcels: Vec<(String, i64)>,
@@ -95,6 +96,9 @@ impl Applier for ShardApplier {
         }
         if touched.outbox {
             self.bells.outbox.notify_one();
+        }
+        if touched.steps {
+            self.bells.steps.notify_one();
         }
         if touched.timers {
             self.bells.timers.notify_one();

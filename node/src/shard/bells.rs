@@ -25,6 +25,8 @@ pub struct Bells {
     listeners: AtomicUsize,
     /// Effects were added to the outbox.
     pub outbox: Notify,
+    /// Steps of workflows are to be told something.
+    pub steps: Notify,
     /// A timer was set.
     pub timers: Notify,
     /// Parcels were queued, or their due times changed.

@@ -42,6 +42,10 @@ pub fn list_row_id(key: &[u8]) -> Option<IntentId> {
     IntentId::from_slice(&inverted.map(|byte| !byte)).ok()
 }
 
+/// In the place of a target group: effects for other intents of the same shard. No effect goes to the
+/// control group, whose number this is.
+pub const OWN_INTENTS: GroupId = GroupId::CONTROL;
+
 /// Effects for one target group in order -> `Effect`.
 pub fn outbox(target: GroupId) -> Vec<u8> {
     tagged(b'o', &[&target.0.to_be_bytes()])

@@ -22,6 +22,10 @@ pub const ACTORS: &str = "axp_actor_intents_active";
 pub const OUTBOX_PENDING: &str = "axp_outbox_pending_effects";
 /// Attempts to hand a batch of effects to another shard, by outcome.
 pub const OUTBOX_BATCHES_TOTAL: &str = "axp_outbox_batches_total";
+/// What intents of a shard still have to tell each other, by shard.
+pub const STEPS_PENDING: &str = "axp_steps_pending";
+/// What an intent was told about a step and refused: none of it should happen.
+pub const STEPS_REFUSED_TOTAL: &str = "axp_steps_refused_total";
 /// How late a timer fired.
 pub const TIMER_LATENESS_SECONDS: &str = "axp_timer_lateness_seconds";
 /// Due timers that are worked on, by shard.

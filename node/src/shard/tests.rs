@@ -28,7 +28,7 @@ use prost::Message;
 
 use super::apply::ShardApplier;
 use super::read::ShardReader;
-use crate::intent::{Command, Expected, Verdict, decide};
+use crate::intent::{AgentResult, Command, Expected, Verdict, decide};
 
 const GROUPS: u16 = 4;
 const NOW: i64 = 1_700_000_000_000;
@@ -127,12 +127,13 @@ fn submit() -> Command {
 }
 
 fn complete() -> Command {
-    Command::AgentResult {
+    Command::AgentResult(AgentResult {
         failed: false,
         outcome_json: Bytes::from_static(b"{}"),
         actor: "a".into(),
         expected: Expected::default(),
-    }
+        ..AgentResult::default()
+    })
 }
 
 fn intent(append: IntentAppend) -> Append {

@@ -14,6 +14,7 @@ use super::rules::OUTCOME_MAX;
 use crate::error::ApiError;
 use crate::json::Reader;
 use crate::schema::{compile, problems};
+use crate::service::resume::request_id;
 use crate::service::{Call, Service, hash_hex};
 
 const COMMENT_MAX: usize = 5_000;
@@ -50,6 +51,7 @@ impl Service {
             actor: actor.to_owned(),
             expected_policy_generation,
             expected_task: Some(NO_TASK),
+            request_id: request_id(),
             asserted: actor != call.caller.address(),
             ..result
         };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use axp_proto::ids::IntentId;
 use axp_proto::log::{
     Approval, Delivery, Event, EventType, IntentState, MailboxEntry, Member, Parcel, Policy,
-    PublishEvent, Status, Submission, Thread, WaitingReason,
+    PublishEvent, Status, Submission, Thread, WaitingReason, WorkflowState,
 };
 use axp_proto::node::{CurrentTask, InboxRequest, IntentView, Row};
 use bytes::Bytes;
@@ -45,6 +45,8 @@ pub(crate) struct Intent {
     pub(crate) policy_generation: u32,
     pub(crate) controls: Vec<Member>,
     pub(crate) policy: Policy,
+    /// Where its workflow stands: tests say so, nothing moves it.
+    pub(crate) workflow: Option<WorkflowState>,
 }
 
 impl Intent {
@@ -93,6 +95,7 @@ impl Intent {
             policy_generation: self.policy_generation,
             controls: self.controls.clone(),
             policy: Some(self.policy.clone()),
+            workflow: self.workflow.clone(),
             ..IntentState::default()
         };
         IntentView {
@@ -125,6 +128,7 @@ impl State {
             policy_generation: 0,
             controls: Vec::new(),
             policy: Policy::default(),
+            workflow: None,
         };
         let from = intent.submission.from_agent.clone();
         intent.append(EventType::Created, Status::Created, &from, b"");

@@ -70,8 +70,11 @@ impl<'a> Places<'a> {
                 EffectKind::PublishEvent(_)
                 | EffectKind::QueuePush(_)
                 | EffectKind::WithdrawPush(_)
-                | EffectKind::QueueMail(_),
-            ) => Err(Error::applier("a push does not go to another shard")),
+                | EffectKind::QueueMail(_)
+                | EffectKind::StepStart(_)
+                | EffectKind::StepStop(_)
+                | EffectKind::StepEnded(_),
+            ) => Err(Error::applier("pushes and steps do not go to another shard")),
             // Skipping it would lose it: the source keeps it until this node is upgraded.
             None => Err(Error::applier("an effect of an unknown kind")),
         }

@@ -15,6 +15,10 @@ pub(in crate::intent) fn decide(
     if intent.is_terminal() {
         return Err(Rejection::terminal(intent.state.status()));
     }
+    // A workflow is no agent's: who works on a step has its child.
+    if intent.has_workflow() && !intent.is_deposited() {
+        return Ok(Verdict::Unchanged);
+    }
     // Who has more than acknowledged it has acknowledged it.
     if !matches!(intent.state.status(), Status::Submitted | Status::Delivered) {
         return Ok(Verdict::Unchanged);

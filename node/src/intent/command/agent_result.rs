@@ -8,30 +8,44 @@ use super::Expected;
 use crate::intent::decide::{Decision, Verdict, next_event};
 use crate::intent::rejection::Rejection;
 use crate::intent::state::Intent;
+use crate::intent::workflow;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AgentResult {
+    pub failed: bool,
+    pub outcome_json: Bytes,
+    pub actor: String,
+    pub expected: Expected,
+    /// The same for all attempts of one request.
+    pub request_id: Bytes,
+}
 
 pub(in crate::intent) fn decide(
     intent: &Intent,
-    failed: bool,
-    outcome_json: &Bytes,
-    actor: &str,
-    expected: Expected,
+    result: &AgentResult,
     now_ms: i64,
 ) -> Result<Verdict, Rejection> {
+    if workflow::is_repeat(intent, &result.request_id) {
+        return Ok(Verdict::Unchanged);
+    }
     if intent.is_terminal() {
         return Err(Rejection::terminal(intent.state.status()));
     }
-    if expected.is_stale(intent.state.policy_generation) {
+    if result.expected.is_stale(intent.state.policy_generation) {
         return Ok(Verdict::StaleGeneration);
     }
-    let (kind, status, member) = if failed {
+    if intent.has_workflow() {
+        return workflow::agent_result(intent, result, now_ms);
+    }
+    let (kind, status, member) = if result.failed {
         (EventType::Failed, Status::Failed, "error")
     } else {
         (EventType::Completed, Status::Completed, "result")
     };
     let event = Event {
-        details_json: ObjectWriter::default().raw(member, outcome_json).finish(),
+        details_json: ObjectWriter::default().raw(member, &result.outcome_json).finish(),
         handler: intent.mailbox().address,
-        ..next_event(intent, kind, status, actor, now_ms)
+        ..next_event(intent, kind, status, &result.actor, now_ms)
     };
     Ok(Verdict::Append(Decision::ending(intent, event)))
 }

@@ -1,13 +1,15 @@
 //! Control resume: WAITING goes on as IN_PROGRESS; anything else open stays as it is.
 
-use axp_proto::json::ObjectWriter;
+use axp_proto::error_code::ErrorCode;
+use axp_proto::json::{ObjectWriter, member};
 use axp_proto::log::{Event, EventType, HolderKind, Status};
 
-use super::{Expected, submit};
+use super::{Expected, TaskResult, submit, task_result};
 use crate::intent::decide::{Decision, Verdict, next_event};
 use crate::intent::rejection::Rejection;
 use crate::intent::reminders;
 use crate::intent::state::Intent;
+use crate::intent::workflow;
 
 pub(in crate::intent) fn decide(
     intent: &Intent,
@@ -24,6 +26,27 @@ pub(in crate::intent) fn decide(
     }
     if intent.state.status() != Status::Waiting {
         return Ok(Verdict::Unchanged);
+    }
+    if let Some((_, step)) = intent.human_step() {
+        if member(&step.human_task_json, "form_schema").is_some() {
+            let message = "the step has a form to fill in: answer with task_result";
+            return Err(Rejection::new(ErrorCode::InvalidState, message));
+        }
+        // Approving the step is an answer like any other: the task's rules hold for it.
+        let answer = TaskResult {
+            outcome: "approved".to_owned(),
+            comment: reason.to_owned(),
+            answer_json: ObjectWriter::default()
+                .string("outcome", "approved")
+                .string_if("comment", reason)
+                .finish(),
+            actor: actor.to_owned(),
+            ..TaskResult::default()
+        };
+        return task_result::decide(intent, &answer, now_ms);
+    }
+    if intent.has_workflow() {
+        return Ok(workflow::control_resume(intent, actor, now_ms));
     }
     let event = Event {
         details_json: ObjectWriter::default().string_if("reason", reason).finish(),

@@ -5,6 +5,7 @@ use axp_proto::log::{EventType, Status, TimerKind};
 use super::{remind, submit};
 use crate::intent::decide::{Decision, Verdict, next_event};
 use crate::intent::state::Intent;
+use crate::intent::workflow;
 
 pub(in crate::intent) fn decide(intent: &Intent, kind: TimerKind, now_ms: i64) -> Verdict {
     let due = intent.timer(kind).is_some_and(|due| due <= now_ms);
@@ -19,6 +20,7 @@ pub(in crate::intent) fn decide(intent: &Intent, kind: TimerKind, now_ms: i64) -
             Verdict::Append(Decision::ending(intent, event))
         }
         TimerKind::Reminder => Verdict::Append(remind::remind(intent, now_ms)),
+        TimerKind::StepDeadline | TimerKind::StepWait => workflow::expire(intent, kind, now_ms),
         TimerKind::Escalation => Verdict::Append(remind::escalate(intent, now_ms)),
     }
 }

@@ -3,8 +3,7 @@
 use axp_proto::json::ObjectWriter;
 use axp_proto::log::state_change::Kind;
 use axp_proto::log::{
-    Event, EventType, Holder, HolderKind, MailboxKey, Names, Status, Submission, TimerKind,
-    WaitingReason,
+    Event, EventType, Holder, HolderKind, MailboxKey, Names, Status, TimerKind, WaitingReason,
 };
 
 use super::{submit, transfer};
@@ -39,7 +38,7 @@ pub(in crate::intent) fn escalate(intent: &Intent, now_ms: i64) -> Decision {
         decision.clear(intent, &[TimerKind::Reminder]);
         return decision;
     }
-    let to = escalation(&intent.submission);
+    let to = escalation(intent);
     let address = to.mailbox.clone().unwrap_or_default().address;
     let details = ObjectWriter::default().string("escalated_to", &address).finish();
     decision.events.push(Event {
@@ -62,7 +61,11 @@ pub(in crate::intent) fn escalate(intent: &Intent, now_ms: i64) -> Decision {
 }
 
 /// Submissions from before escalations were resolved name an address only.
-fn escalation(submission: &Submission) -> Holder {
+fn escalation(intent: &Intent) -> Holder {
+    if let Some((_, step)) = intent.human_step() {
+        return step.escalation.clone().unwrap_or_default();
+    }
+    let submission = &intent.submission;
     submission.escalation.clone().unwrap_or_else(|| Holder {
         mailbox: Some(MailboxKey {
             workspace_id: submission.workspace_id.clone(),

@@ -20,6 +20,7 @@ use crate::intent::notice;
 use crate::intent::rejection::Rejection;
 use crate::intent::reminders;
 use crate::intent::state::Intent;
+use crate::intent::workflow::Walk;
 
 pub(in crate::intent) fn decide(
     id: IntentId,
@@ -33,8 +34,13 @@ pub(in crate::intent) fn decide(
     if submission.deadline_at_ms.is_some_and(|deadline| deadline <= now_ms) {
         return Err(Rejection::new(ErrorCode::ValidationError, "deadline_at is in the past"));
     }
-    let submission = Arc::new(Submission { created_at_ms: now_ms, ..(**submission).clone() });
-    Ok(Verdict::Append(first_append(Intent::new(id, submission), now_ms)))
+    Ok(Verdict::Append(create(id, submission, now_ms)))
+}
+
+/// The first append of an intent that is not there.
+pub(in crate::intent) fn create(id: IntentId, submission: &Submission, now_ms: i64) -> Decision {
+    let submission = Arc::new(Submission { created_at_ms: now_ms, ..submission.clone() });
+    first_append(Intent::new(id, submission), now_ms)
 }
 
 /// A gateway that lost our answer asks again under the same id.
@@ -73,7 +79,11 @@ fn first_append(mut intent: Intent, now_ms: i64) -> Decision {
         decision.change(Kind::Assignees(Names { names: task.assignees.clone() }));
     }
     if intent.waits_for_human() {
-        reminders::begin(&mut decision, &submission, now_ms);
+        reminders::begin(&mut decision, &intent, now_ms);
+    }
+    if intent.has_workflow() {
+        decision.timers.iter().for_each(|timer| intent.change_timer(timer));
+        return Walk::begin(&intent, decision, now_ms);
     }
     decision
 }
@@ -140,6 +150,7 @@ pub(in crate::intent) const RUNTIME: &str = "agent://agent_core";
 fn waits_for_human(submission: &Submission) -> bool {
     let mode = submission.delivery_mode();
     !submission.human_task_json.is_empty()
+        && submission.workflow.is_none()
         && matches!(mode, DeliveryMode::Unspecified | DeliveryMode::Internal)
 }
 
@@ -153,7 +164,9 @@ pub(in crate::intent) fn is_asked(submission: &Submission) -> bool {
 
 /// Whether the intent goes into the mailbox of its target.
 pub(in crate::intent) fn is_deposited(submission: &Submission) -> bool {
-    submission.delivery_mode() != DeliveryMode::Internal && !waits_for_human(submission)
+    submission.delivery_mode() != DeliveryMode::Internal
+        && submission.workflow.is_none()
+        && !waits_for_human(submission)
 }
 
 /// A push to a callback is delivered when the callback says so; the other roads end in a mailbox.

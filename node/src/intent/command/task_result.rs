@@ -14,6 +14,7 @@ use crate::intent::decide::{Decision, Verdict, next_event};
 use crate::intent::rejection::Rejection;
 use crate::intent::state::Intent;
 use crate::intent::task::{self, Task};
+use crate::intent::workflow;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskResult {
@@ -30,6 +31,8 @@ pub struct TaskResult {
     pub expected_task: Option<u32>,
     /// How the answer came.
     pub audit: Option<TaskAudit>,
+    /// The same for all attempts of one request.
+    pub request_id: Bytes,
 }
 
 pub(in crate::intent) fn decide(
@@ -37,6 +40,9 @@ pub(in crate::intent) fn decide(
     answer: &TaskResult,
     now_ms: i64,
 ) -> Result<Verdict, Rejection> {
+    if workflow::is_repeat(intent, &answer.request_id) {
+        return Ok(Verdict::Unchanged);
+    }
     if intent.is_terminal() {
         return Err(Rejection::terminal(intent.state.status()));
     }
@@ -61,6 +67,9 @@ pub(in crate::intent) fn decide(
         let transfer = Transfer { to, actor, reason: answer.comment.clone() };
         let details = audited(ObjectWriter::default(), answer, &task);
         return transfer::pass_on(intent, &transfer, details, now_ms);
+    }
+    if intent.has_workflow() {
+        return Ok(workflow::answered(intent, answer, &task, now_ms));
     }
     Ok(Verdict::Append(end(intent, answer, &task, now_ms)))
 }

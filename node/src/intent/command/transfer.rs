@@ -46,6 +46,12 @@ pub(in crate::intent) fn pass_on(
     if intent.is_deposited() && intent.mailbox() == *mailbox {
         return Ok(Verdict::Unchanged);
     }
+    if intent.has_workflow()
+        && (intent.human_step().is_none() || transfer.to.mode() == DeliveryMode::Internal)
+    {
+        let message = "only the human step of a scenario can be handed to somebody else";
+        return Err(Rejection::new(ErrorCode::InvalidState, message));
+    }
     let details = details.string_if("reason", &transfer.reason);
     let mut decision = Decision::default();
     hand_over(&mut decision, intent, &transfer.to, (&transfer.actor, details), now_ms);
@@ -53,7 +59,7 @@ pub(in crate::intent) fn pass_on(
         decision.change(Kind::Assignees(Names { names: vec![mailbox.address.clone()] }));
         decision.change(Kind::RemindCount(0));
         decision.clear(intent, &reminders::TIMERS);
-        reminders::begin(&mut decision, &intent.submission, now_ms);
+        reminders::begin(&mut decision, intent, now_ms);
     }
     Ok(Verdict::Append(decision))
 }

@@ -79,12 +79,13 @@ fn any_command() -> impl Strategy<Value = Command> {
             actor: "a".into(),
             expected,
         }),
-        1 => (any::<bool>(), expected()).prop_map(|(failed, expected)| Command::AgentResult {
+        1 => (any::<bool>(), expected()).prop_map(|(failed, expected)| Command::AgentResult(AgentResult {
             failed,
             outcome_json: Bytes::new(),
             actor: "a".into(),
             expected,
-        }),
+            ..AgentResult::default()
+        })),
         2 => expected().prop_map(|expected| Command::ControlResume {
             reason: String::new(),
             actor: "a".into(),

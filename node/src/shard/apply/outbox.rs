@@ -26,7 +26,7 @@ impl ShardApplier {
             if self.put_push_effect(tx, effect)? {
                 continue;
             }
-            let target = group_of(mailbox_slot(mailbox(effect)?), self.shard_groups);
+            let target = self.target(effect)?;
             let number = match last.get(&target) {
                 Some(last) => last + 1,
                 None => tx.number(&keys::outbox_last(target))? + 1,
@@ -36,9 +36,23 @@ impl ShardApplier {
         }
         for (target, number) in last {
             put_number(tx, keys::outbox_last(target), number);
-            self.touch(|touched| touched.outbox = true);
+            self.touch(|touched| match target {
+                keys::OWN_INTENTS => touched.steps = true,
+                _ => touched.outbox = true,
+            });
         }
         Ok(())
+    }
+
+    fn target(&self, effect: &Effect) -> Result<GroupId, Error> {
+        let steps = matches!(
+            effect.kind,
+            Some(Kind::StepStart(_) | Kind::StepStop(_) | Kind::StepEnded(_))
+        );
+        if steps {
+            return Ok(keys::OWN_INTENTS);
+        }
+        Ok(group_of(mailbox_slot(mailbox(effect)?), self.shard_groups))
     }
 }
 
@@ -47,10 +61,7 @@ fn mailbox(effect: &Effect) -> Result<&MailboxKey, Error> {
         Some(Kind::Deposit(deposit)) => deposit.mailbox.as_ref(),
         Some(Kind::Withdraw(withdraw)) => withdraw.mailbox.as_ref(),
         Some(Kind::Inbox(post)) => post.mailbox.as_ref(),
-        Some(
-            Kind::PublishEvent(_) | Kind::QueuePush(_) | Kind::WithdrawPush(_) | Kind::QueueMail(_),
-        )
-        | None => None,
+        _ => None,
     };
     mailbox.ok_or_else(|| Error::applier("an effect without a target: this program is too old"))
 }

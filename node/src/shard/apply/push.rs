@@ -45,8 +45,7 @@ impl ShardApplier {
             Some(EffectKind::QueueMail(_)) => {
                 Err(Error::applier("a mail to be queued: this program is too old"))
             }
-            Some(EffectKind::Deposit(_) | EffectKind::Withdraw(_) | EffectKind::Inbox(_))
-            | None => Ok(false),
+            _ => Ok(false),
         }
     }
 

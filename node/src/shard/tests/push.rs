@@ -166,12 +166,11 @@ async fn effects_of_an_intent_queue_and_withdraw() {
         (1..=GROUPS).map(|group| replica.reader.outbox_range(GroupId(group)).unwrap().1).sum();
     assert_eq!(mailboxes, 1, "pushes do not go by the outbox");
 
-    let done = Command::AgentResult {
-        failed: false,
+    let done = Command::AgentResult(AgentResult {
         outcome_json: Bytes::from_static(b"{}"),
         actor: AGENT.into(),
-        expected: Expected::default(),
-    };
+        ..AgentResult::default()
+    });
     let mut last = propose(&replica, 1, &done).unwrap();
     let withdraw = WithdrawPush { intent_id: id(1).to_bytes() };
     last.effects.push(effect(EffectKind::WithdrawPush(withdraw)));
