@@ -65,6 +65,12 @@ fn describe(answer: &Value, ui: Ui) -> anyhow::Result<()> {
         let made = if agent["created"] == true { "  made" } else { "" };
         let line = format!("  {}  {}{made}", text(agent, "role"), text(agent, "address"));
         output::line(&ui.paint(Style::Faint, &line))?;
+        if let Some(secret) = agent["signing_secret"].as_str() {
+            output::line(&format!("    signing secret, shown once: {secret}"))?;
+        }
+    }
+    for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        output::note(&format!("warning: {warning}"));
     }
     Ok(())
 }

@@ -66,7 +66,9 @@ fn bundle(template: &Value) -> Value {
     let mut parameters = Map::new();
     for parameter in template["parameters"].as_array().into_iter().flatten() {
         let value = match &parameter["default"] {
-            Value::Null => json!("..."),
+            Value::Null if parameter["required"] == true => json!("..."),
+            // What may be left out is left out.
+            Value::Null => continue,
             default => default.clone(),
         };
         parameters.insert(text(parameter, "name"), value);

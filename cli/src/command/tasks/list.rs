@@ -15,12 +15,15 @@ pub(super) struct ListArgs {
     /// At most this many.
     #[arg(long, default_value_t = 50)]
     limit: u32,
+    /// Go on where the page before ended.
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
     #[command(flatten)]
     server: ServerArgs,
 }
 
 pub(super) async fn run(args: ListArgs, ui: Ui) -> anyhow::Result<Exit> {
-    let query = query(&[("limit", Some(args.limit.to_string()))]);
+    let query = query(&[("limit", Some(args.limit.to_string())), ("cursor", args.cursor)]);
     let answer = Api::new(&args.server)?.get(&format!("/v1/me/tasks{query}")).await?;
     if ui.json {
         output::json(&answer)?;
@@ -32,6 +35,9 @@ pub(super) async fn run(args: ListArgs, ui: Ui) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     output::line(&ui.table(&table))?;
+    if let Some(cursor) = answer["next_cursor"].as_str() {
+        output::note(&format!("more: axp tasks list --cursor {cursor}"));
+    }
     Ok(Exit::Success)
 }
 
