@@ -46,6 +46,9 @@ chart: ## The Helm chart: lint, schemas, refusals, rules, and what our programs 
 e2e: ## The official SDKs, unmodified, against one node and against a cluster.
 	e2e/run
 
+examples: ## The programs in examples/, as their READMEs run them.
+	e2e/examples
+
 chaos: ## Kills leaders under load and checks what clients were told.
 	cargo build --locked --release --workspace --bins
 	target/release/axp-chaos run $(CHAOS_ARGS)

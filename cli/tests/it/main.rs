@@ -8,6 +8,7 @@ mod commands;
 mod contexts;
 mod dev;
 mod fake;
+mod flow;
 mod grpc;
 mod operate;
 mod scenarios;
