@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::World;
 
-fn bundle(steps: Value) -> Value {
+fn bundle(steps: &Value) -> Value {
     json!({
         "scenario_id": "a-test.case.v1",
         "agents": [{ "role": "checker", "address": "checker-agent", "create_if_missing": true }],
@@ -41,7 +41,7 @@ async fn a_bundle_becomes_one_intent_with_its_workflow() {
         { "step_id": "pause", "runtime_type": "delay", "runtime_config": { "delay_seconds": 5 } },
         { "step_id": "tell", "tool_id": "tool.notification.notify_owner" },
     ]);
-    let (applied, submission) = apply(&world, &bundle(steps)).await;
+    let (applied, submission) = apply(&world, &bundle(&steps)).await;
     let address = "agent://acme/prod/checker-agent";
     assert_eq!(applied["agents"][0]["created"], true);
     assert_eq!(applied["agents_provisioned"], json!([address]));
@@ -76,7 +76,10 @@ async fn a_bundle_becomes_one_intent_with_its_workflow() {
     assert_eq!(steps[3].on_success, None);
 
     let again = world
-        .post("/v1/scenarios/apply", &bundle(json!([{ "step_id": "a", "assigned_to": "checker" }])))
+        .post(
+            "/v1/scenarios/apply",
+            &bundle(&json!([{ "step_id": "a", "assigned_to": "checker" }])),
+        )
         .await;
     assert_eq!(again["agents_provisioned"], json!([]), "it is there");
 }
@@ -97,7 +100,7 @@ async fn what_official_clients_send_is_tolerated() {
     assert_eq!(submission.intent_type, "compliance.check.v1");
     assert_eq!(submission.payload_json, "{}");
     assert_eq!(applied["agents"][0]["created"], false);
-    let anyone = bundle(json!([{ "step_id": "x", "tool_id": "", "assigned_to": "anyone" }]));
+    let anyone = bundle(&json!([{ "step_id": "x", "tool_id": "", "assigned_to": "anyone" }]));
     let (_, submission) = apply(&world, &anyone).await;
     let Some(Kind::Human(human)) = &submission.workflow.unwrap().steps[0].kind else { panic!() };
     assert_eq!(human.who.clone().unwrap().r#ref, "anyone");
@@ -145,7 +148,7 @@ async fn errors_name_the_place_and_the_fix() {
             "workflow.steps[0].retry.max_retries: ",
         ),
     ] {
-        let bundle = bundle(steps);
+        let bundle = bundle(&steps);
         let errors = errors(&world, &bundle).await;
         assert!(errors.iter().any(|error| error.starts_with(path)), "{path}: {errors:?}");
         let refused = world.request("POST", "/v1/scenarios/apply").json(&bundle).send().await;
@@ -166,7 +169,7 @@ async fn errors_name_the_place_and_the_fix() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_applies_once_wherever_it_is() {
     let world = World::new().await;
-    let mut body = bundle(json!([{ "step_id": "a", "assigned_to": "checker" }]));
+    let mut body = bundle(&json!([{ "step_id": "a", "assigned_to": "checker" }]));
     body["idempotency_key"] = json!("k1");
     let first = world.post("/v1/scenarios/apply", &body).await;
     let again = world.request("POST", "/v1/scenarios/apply").header("idempotency-key", "other");
@@ -194,13 +197,13 @@ async fn macros_are_listed_and_expanded() {
         if macro_id.contains("review") {
             parameters["worker"] = json!("checker");
         }
-        let mut bundle = bundle(json!([]));
+        let mut bundle = bundle(&json!([]));
         bundle["workflow"] = json!({ "macro_id": macro_id, "parameters": parameters });
         assert_eq!(errors(&world, &bundle).await, [] as [&str; 0], "{macro_id}");
     }
     let unknown = world.request("GET", "/v1/tool-registry/macros/none").send().await;
     assert_eq!(unknown.refusal(404), "not_found");
-    let mut bundle = bundle(json!([{ "step_id": "approval", "human_task": { "title": "Mine" } }]));
+    let mut bundle = bundle(&json!([{ "step_id": "approval", "human_task": { "title": "Mine" } }]));
     bundle["workflow"]["macro_id"] = json!("macro.none");
     assert!(errors(&world, &bundle).await[0].starts_with("workflow.macro_id: "));
     bundle["workflow"]["macro_id"] = json!("macro.approval.v1");
@@ -218,7 +221,7 @@ async fn a_waiting_scenario_shows_its_step() {
     let world = World::new().await;
     let steps =
         json!([{ "step_id": "sign", "assigned_to": "boss", "human_task": { "title": "Sign" } }]);
-    let (applied, _) = apply(&world, &bundle(steps)).await;
+    let (applied, _) = apply(&world, &bundle(&steps)).await;
     let id = applied["intent_id"].as_str().unwrap();
     world.cluster.shared.change(|state| {
         let intent = state.intents.get_mut(&id.parse().unwrap()).unwrap();
