@@ -132,6 +132,19 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_has_every_code_and_no_other() {
+        let first = |line: &str| line.split_whitespace().next()?.parse::<u8>().ok();
+        let told: Vec<_> = HELP.lines().skip(1).filter_map(first).collect();
+        let reference = include_str!("../../docs/cli.md");
+        let row = |line: &str| first(line.strip_prefix("| ")?);
+        let listed: Vec<_> = reference.lines().filter_map(row).collect();
+        assert_eq!(told, listed);
+        let ends = ["COMPLETED", "FAILED", "CANCELED", "TIMED_OUT", "WAITING"];
+        let codes = ends.map(|status| Exit::of_outcome(status).map(|exit| exit as u8));
+        assert_eq!(codes, [Some(0), Some(8), Some(11), Some(12), None]);
+    }
+
+    #[test]
     fn a_closed_pipe_is_success() {
         let error = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(Exit::of(&error.context("writing")), Exit::Success);

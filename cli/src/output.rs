@@ -10,7 +10,8 @@ use serde::Serialize;
 
 pub(crate) use self::style::{Style, status_style};
 pub(crate) use self::table::{Table, cut};
-pub(crate) use self::when::{duration, instant};
+pub(crate) use self::when::duration;
+use self::when::instant;
 use crate::clock;
 
 /// How results are to look: decided once, by the arguments and by what stdout is.

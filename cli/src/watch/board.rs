@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::clock;
-use crate::output::{Style, Ui, cut, duration, instant, status_style};
+use crate::output::{Style, Ui, cut, duration, status_style};
 use crate::task::Task;
 
 /// Steps that are shown at a time; a board must not be taller than a small terminal.
@@ -219,7 +219,7 @@ impl Board {
             let more = format!("  … {} more", self.steps.len() - last);
             lines.push(ui.paint(Style::Faint, &more));
         }
-        self.render_end(ui, width, now_ms, &mut lines);
+        self.render_end(ui, width, &mut lines);
         lines
     }
 
@@ -231,7 +231,7 @@ impl Board {
         format!("{title}  {status}  {took}")
     }
 
-    fn render_end(&self, ui: Ui, width: usize, now_ms: i64, lines: &mut Vec<String>) {
+    fn render_end(&self, ui: Ui, width: usize, lines: &mut Vec<String>) {
         if self.ended_ms.is_some() {
             if !self.outcome.is_empty() {
                 lines.push(cut(&self.outcome, width));
@@ -248,11 +248,7 @@ impl Board {
             }
             return;
         };
-        let due = match text(&self.task, "due_at") {
-            "" => String::new(),
-            due => format!(" (due {})", instant(due, now_ms)),
-        };
-        let text = format!("waiting for {}: {}{due}", self.holder, task.text("title"));
+        let text = format!("waiting for {}: {}", self.holder, task.text("title"));
         lines.push(ui.paint(Style::Waiting, &cut(&text, width)));
         // Pasted into another terminal, so never cut; on a line of its own only where it fits.
         let commands = task.commands(&self.intent_id);
