@@ -10,8 +10,8 @@ use crate::exit::Exit;
 use crate::input;
 use crate::output::{self, Table, Ui};
 
-#[derive(Debug, Args)]
 /// API keys of an agent.
+#[derive(Debug, Args)]
 pub(super) struct KeysArgs {
     #[command(subcommand)]
     command: Command,

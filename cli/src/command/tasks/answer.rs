@@ -128,7 +128,7 @@ fn refuse(intent_id: &str, status: &str, ui: Ui) -> anyhow::Result<Exit> {
     let hint = format!("{}: axp why {intent_id}", next_move::QUESTION);
     if ui.json {
         output::note(
-            &json!({"ok": false, "exit_code": 6, "message": message, "hint": hint}).to_string(),
+            &json!({"ok": false, "exit_code": Exit::Refused as u8, "message": message, "hint": hint}).to_string(),
         );
     } else {
         output::note(&format!("axp: {message}\n  {hint}"));
