@@ -1,8 +1,10 @@
-"""Poll, inbox and internal delivery on three nodes, with the leader killed in the middle.
+"""Poll, inbox and internal delivery on three nodes, with the leader killed in the middle, and agents
+that change from one road to another then.
 
 `stream` has its test in test_failover.py, `http` in test_push.py.
 """
 
+import json
 import threading
 import time
 import uuid
@@ -10,8 +12,9 @@ from datetime import datetime
 
 import httpx
 import pytest
-from conftest import connect, setting, wait_until
+from conftest import agent_stream, backlog, connect, events_of, setting, wait_until
 from test_failover import assert_whole, cluster, submit_until_acknowledged
+from test_push import pushed, receiver  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.cluster
 
@@ -190,3 +193,87 @@ def test_a_binding_changes_while_intents_wait(client, raw, workspace):
             if not ids:
                 break
     assert not ids
+
+
+def finish(agent, intent_id):
+    """Ends an intent; that it has ended already is as good."""
+    body = {"passed": True}
+    url = f"/v1/intents/{intent_id}/resume"
+    headers = {"Idempotency-Key": f"finish-{intent_id}"}
+    done = patiently(lambda: agent.post(url, json=body, headers=headers))
+    assert done.status_code in (200, 409), done.text
+
+
+def assert_done_once(client, ids):
+    for intent_id in ids:
+        assert_whole(client, intent_id)
+        kinds = [event["event_type"] for event in client.list_intent_events(intent_id)["events"]]
+        # None when the agent found it in its stream before the change reached the intent.
+        assert kinds.count("intent.delivered") <= 1, kinds
+
+
+def key_of(client, made):
+    return client.create_service_account_key(made["service_account_id"], {})["key"]["token"]
+
+
+def test_a_pushed_agent_listens_from_now_on_although_the_leader_dies(client, raw, pushed):
+    made, receiver = pushed("refuse")
+    address, key = made["agent_address"], key_of(client, made)
+    body = {"intent_type": "compliance.check.v1", "to_agent": address, "payload": {}}
+    ids = [submit_until_acknowledged(client, body) for _ in range(INTENTS // 2)]
+    # Each was refused once and waits half a minute for its next attempt.
+    wait_until(lambda: {got["body"]["intent_id"] for got in receiver.got} >= set(ids), 60, "refusals")
+
+    node = cluster("kill-leader")
+    url = f"/v1/service-accounts/{made['service_account_id']}"
+    changed = patiently(lambda: raw.patch(url, json={"delivery_mode": "stream"}))
+    assert changed.status_code == 200, changed.text
+    ids += [submit_until_acknowledged(client, body) for _ in range(INTENTS // 2)]
+    cluster("start", node)
+    cluster("wait-healthy")
+
+    left, since, deadline = set(ids), 0, time.monotonic() + 20
+    headers = {"x-api-key": key}
+    with httpx.Client(base_url=setting("AXME_BASE_URL"), headers=headers, timeout=30) as agent:
+        while left:
+            # Sooner than the retry would come: it is the change that delivers.
+            assert time.monotonic() < deadline, f"{len(left)} intents were not heard of"
+            params = {"since": since, "wait_seconds": 5}
+            heard = patiently(lambda: agent.get(agent_stream(address), params=params))
+            for event in events_of(heard.text):
+                if "id" in event:
+                    since = int(event["id"])
+                    intent_id = json.loads(event["data"])["intent_id"]
+                    finish(agent, intent_id)
+                    left.discard(intent_id)
+    assert_done_once(client, ids)
+    late = [got["body"]["intent_id"] for got in receiver.got[len(ids) :]]
+    assert not set(late) & set(ids[INTENTS // 2 :]), "who listens is not pushed to"
+
+
+def test_a_listening_agent_is_pushed_to_from_now_on_although_the_leader_dies(client, raw, pushed):
+    made, receiver = pushed()
+    address, key = made["agent_address"], key_of(client, made)
+    url = f"/v1/service-accounts/{made['service_account_id']}"
+    assert raw.patch(url, json={"delivery_mode": "stream"}).status_code == 200
+    body = {"intent_type": "compliance.check.v1", "to_agent": address, "payload": {}}
+    ids = [submit_until_acknowledged(client, body) for _ in range(INTENTS // 2)]
+    assert len(backlog(raw, address)) == len(ids) and receiver.got == []
+
+    node = cluster("kill-leader")
+    changed = patiently(lambda: raw.patch(url, json={"delivery_mode": "http"}))
+    assert changed.status_code == 200, changed.text
+    ids += [submit_until_acknowledged(client, body) for _ in range(INTENTS // 2)]
+    cluster("start", node)
+    cluster("wait-healthy")
+
+    def everything():
+        return {got["body"]["intent_id"] for got in receiver.got} >= set(ids)
+
+    wait_until(everything, 90, "each is pushed")
+    assert all(got["signed"] and got["fresh"] for got in receiver.got)
+    headers = {"x-api-key": key}
+    with httpx.Client(base_url=setting("AXME_BASE_URL"), headers=headers, timeout=30) as agent:
+        for intent_id in ids:
+            finish(agent, intent_id)
+    assert_done_once(client, ids)
