@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from axme import AxmeHttpError, AxmeValidationError
-from conftest import connect, wait_until
+from conftest import backlog, connect, wait_until
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def types(thread):
     return [entry["event_type"] for entry in thread["timeline"]]
 
 
-def test_the_conformance_order(client, submit, owner):
+def test_the_conformance_order(client, raw, submit, owner):
     intent_id = submit(owner)
     thread_of(client, owner, intent_id)
     listed = client.list_inbox(owner_agent=owner)
@@ -52,6 +52,12 @@ def test_the_conformance_order(client, submit, owner):
     body = {"delegate_to": delegate, "note": "please"}
     assert client.delegate_inbox_thread(intent_id, body, owner_agent=owner)["ok"] is True
     assert client.list_inbox(owner_agent=owner)["threads"][0]["thread_id"] == intent_id
+    # The intent goes with it: who works on it is another one now.
+    transfer = client.list_intent_events(intent_id)["events"][-1]
+    assert transfer["event_type"] == "intent.transfer" and transfer["actor"] == owner
+    assert transfer["details"]["to_handler"] == delegate
+    wait_until(lambda: intent_id in [it["intent_id"] for it in backlog(raw, delegate)], 10, "it is there")
+    wait_until(lambda: backlog(raw, owner) == [], 10, "and not here any more")
     approved = client.approve_inbox_thread(intent_id, {"comment": "fine"}, owner_agent=owner)
     assert approved["thread"]["status"] == "done"
     body = {"mode": "self", "limit": 10}

@@ -8,6 +8,7 @@ mod environment;
 mod limits;
 mod listen;
 mod media;
+mod retention;
 mod schemas;
 mod seed;
 mod streams;
@@ -20,7 +21,8 @@ use serde::{Deserialize, Serialize};
 pub use cluster::ClusterConfig;
 pub use limits::{LimitsConfig, RateLimitConfig};
 pub use listen::{AdminConfig, GrpcConfig, HttpConfig, ServerConfig};
-pub use media::MediaConfig;
+pub use media::{MediaConfig, MediaS3Config, MediaStorage};
+pub use retention::RetentionConfig;
 pub use schemas::{SchemaMode, SchemasConfig};
 pub use seed::SeedConfig;
 pub use streams::StreamsConfig;
@@ -52,7 +54,9 @@ pub struct Config {
     pub rate_limit: RateLimitConfig,
     pub streams: StreamsConfig,
     pub media: MediaConfig,
+    pub media_s3: MediaS3Config,
     pub schemas: SchemasConfig,
+    pub retention: RetentionConfig,
     pub seed: SeedConfig,
     pub telemetry: TelemetryConfig,
 }
@@ -85,7 +89,11 @@ impl Config {
         self.rate_limit.validate()?;
         self.streams.validate()?;
         self.media.validate()?;
+        if self.media.storage == MediaStorage::S3 {
+            self.media_s3.validate()?;
+        }
         self.schemas.validate()?;
+        self.retention.validate()?;
         self.seed.validate()?;
         self.telemetry.validate()
     }
@@ -145,11 +153,31 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_is_described_when_it_is_used() {
+        let mut config = Config::default();
+        config.media.storage = MediaStorage::S3;
+        let problem = |config: &Config| config.validate().unwrap_err().to_string();
+        assert!(problem(&config).starts_with("media-s3.bucket is empty"));
+        config.media_s3.bucket = "media".to_owned();
+        config.validate().unwrap();
+        config.media_s3.access_key_id = "id".to_owned();
+        assert!(problem(&config).starts_with("media-s3.secret-access-key"));
+        config.media_s3.secret_access_key = "secret".to_owned();
+        config.media_s3.prefix = "/a".to_owned();
+        assert!(problem(&config).starts_with("media-s3.prefix"));
+        config.media_s3.prefix = "a/b".to_owned();
+        config.media_s3.endpoint = "minio:9000".to_owned();
+        assert!(problem(&config).starts_with("media-s3.endpoint"));
+    }
+
+    #[test]
     fn the_environment_wins() {
         let variables = [
             ("AXP_GATEWAY__CLUSTER__NODES", "[\"a:1\", \"b:2\"]"),
             ("AXP_GATEWAY__RATE_LIMIT__ENABLED", "false"),
             ("AXP_GATEWAY__HTTP__LISTEN", "0.0.0.0:1"),
+            ("AXP_GATEWAY__MEDIA__STORAGE", "s3"),
+            ("AXP_GATEWAY__MEDIA_S3__SECRET_ACCESS_KEY", "secret-of-s3"),
             ("AXP_API_KEY", "secret-of-the-seed"),
             ("HOME", "/"),
         ];
@@ -160,6 +188,9 @@ mod tests {
         assert!(!config.rate_limit.enabled);
         assert_eq!(config.http.listen, "0.0.0.0:1");
         assert_eq!(config.seed.api_key, "secret-of-the-seed");
+        assert_eq!(config.media.storage, MediaStorage::S3);
+        assert_eq!(config.media_s3.secret_access_key, "secret-of-s3");
+        assert!(!format!("{config:?}").contains("secret-of-"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The HTTP API: routes, and the translation between requests and the service layer.
 
+mod access;
 mod agents;
 mod approvals;
 mod capabilities;
@@ -50,7 +51,25 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/intents/{intent_id}/policy", post(intents::policy))
         .route("/v1/intents/bulk-cancel", post(intents::bulk_cancel))
         .route("/v1/agents", get(agents::list))
-        .route("/v1/agents/{*rest}", get(agents::by_path))
+        .route(
+            "/v1/agents/{*rest}",
+            get(agents::by_path)
+                .put(access::put_by_path)
+                .post(access::post_by_path)
+                .merge(delete(access::delete_by_path)),
+        )
+        .route(
+            "/v1/organizations/{org_id}/receive-policy",
+            get(access::get_of_organization).put(access::put_of_organization),
+        )
+        .route(
+            "/v1/organizations/{org_id}/receive-policy/entries",
+            post(access::post_of_organization),
+        )
+        .route(
+            "/v1/organizations/{org_id}/receive-policy/entries/{entry_id}",
+            delete(access::delete_of_organization),
+        )
         .route("/v1/service-accounts", post(service_accounts::create).get(service_accounts::list))
         .route(
             "/v1/service-accounts/{account_id}",
@@ -95,13 +114,16 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/media/create-upload", post(media::create))
         .route("/v1/media/finalize-upload", post(media::finalize))
         .route("/v1/media/{upload_id}", get(media::get))
+        .route("/v1/capabilities", get(capabilities::get))
+        .route_layer(from_fn_with_state(Arc::clone(&service), middleware::admit));
+    let linked = Router::new()
         .route("/v1/media/upload/{upload_id}", put(media::upload))
         .route("/v1/media/download/{upload_id}", get(media::download))
         .route("/v1/media/preview/{upload_id}", get(media::preview))
-        .route("/v1/capabilities", get(capabilities::get))
-        .route_layer(from_fn_with_state(Arc::clone(&service), middleware::admit));
+        .route_layer(from_fn_with_state(Arc::clone(&service), middleware::admit_linked));
     Router::new()
         .merge(authenticated)
+        .merge(linked)
         .route("/health", get(health::get))
         .route("/v1/health", get(health::get))
         .route("/openapi.json", get(openapi::get))

@@ -3,8 +3,11 @@
 //! An object appears whole or not at all, and is there after a power loss once `put` has returned.
 //! What an object means, and whether anything still needs it, is said by its record (ADR 0012).
 
+#[cfg(test)]
+mod conformance;
 mod local;
 mod measured;
+mod s3;
 
 use std::fmt;
 
@@ -13,6 +16,9 @@ use futures_util::stream::BoxStream;
 
 pub(crate) use self::local::LocalStorage;
 pub(crate) use self::measured::{Measured, Measurement, Source};
+pub(crate) use self::s3::S3Error;
+pub(crate) use self::s3::S3Storage;
+use crate::config::{Config, MediaStorage};
 use crate::error::ApiError;
 
 /// Why an object cannot be stored or read.
@@ -95,11 +101,22 @@ pub(crate) struct Listed {
     pub(crate) stored_at_ms: i64,
 }
 
+/// The storage that is configured.
+///
+/// # Errors
+/// When there can be none of that configuration. Nothing is asked of it yet.
+pub(crate) fn open(config: &Config) -> Result<Box<dyn Storage>, S3Error> {
+    Ok(match config.media.storage {
+        MediaStorage::Directory => Box::new(LocalStorage::new(&config.media.directory)),
+        MediaStorage::S3 => Box::new(S3Storage::new(&config.media_s3)?),
+    })
+}
+
 /// What keeps the bytes.
 #[tonic::async_trait]
 pub(crate) trait Storage: fmt::Debug + Send + Sync {
-    /// Stores an object, piece by piece. When the source ends early, or this future is dropped,
-    /// nothing is left of it.
+    /// Stores an object, piece by piece. When the source ends early nothing is left of it. When this
+    /// future is dropped there is no object, and what else is left goes at a later `list`.
     async fn put(&self, name: &ObjectName, source: &mut Measured<'_>) -> Result<(), Error>;
 
     /// An object; absent when there is none of that name.

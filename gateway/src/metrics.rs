@@ -18,6 +18,7 @@ pub(crate) const RESUBSCRIBED_TOTAL: &str = "axp_gateway_resubscribed_total";
 pub(crate) const OUTCOMES_PENDING_TOTAL: &str = "axp_gateway_outcomes_pending_total";
 pub(crate) const MEDIA_TRANSFERS: &str = "axp_gateway_media_transfers";
 pub(crate) const MEDIA_SWEPT_TOTAL: &str = "axp_gateway_media_swept_total";
+pub(crate) const MEDIA_STORAGE_REQUESTS_TOTAL: &str = "axp_gateway_media_storage_requests_total";
 pub(crate) const COMMANDS_PENDING: &str = "axp_gateway_commands_pending";
 pub(crate) const NODE_ATTEMPTS_TOTAL: &str = "axp_gateway_node_attempts_total";
 pub(crate) const LEADERS_DOUBTED_TOTAL: &str = "axp_gateway_leaders_doubted_total";
@@ -35,6 +36,13 @@ pub(crate) mod refused {
     pub(crate) const STREAMS: &str = "streams";
     pub(crate) const WORKSPACE_STREAMS: &str = "workspace_streams";
     pub(crate) const RATE: &str = "rate";
+}
+
+/// How a request to S3 ended: label `outcome` of [`MEDIA_STORAGE_REQUESTS_TOTAL`].
+pub(crate) mod storage {
+    pub(crate) const ANSWERED: &str = "answered";
+    pub(crate) const FAILED: &str = "failed";
+    pub(crate) const TIMED_OUT: &str = "timed_out";
 }
 
 /// How an attempt at a node ended: label `outcome` of [`NODE_ATTEMPTS_TOTAL`].
@@ -82,6 +90,10 @@ fn describe() {
     );
     describe_gauge!(MEDIA_TRANSFERS, "uploads and downloads, bounded by media.transfers-max");
     describe_counter!(MEDIA_SWEPT_TOTAL, "objects deleted since nothing needs them any more");
+    describe_counter!(
+        MEDIA_STORAGE_REQUESTS_TOTAL,
+        "requests to S3, by outcome; a retry is another"
+    );
     describe_gauge!(COMMANDS_PENDING, "commands sent to nodes that have no answer yet");
     describe_counter!(NODE_ATTEMPTS_TOTAL, "calls of nodes, by outcome");
     describe_counter!(LEADERS_DOUBTED_TOTAL, "times others were asked about a silent leader");

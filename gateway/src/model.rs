@@ -1,6 +1,7 @@
 //! The bodies of the HTTP API as types: what is sent and what the OpenAPI document describes are
 //! the same thing. JSON that nodes keep as bytes is passed through and not built again.
 
+mod access;
 mod account;
 mod controls;
 mod event;
@@ -18,6 +19,7 @@ mod user;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub(crate) use self::access::*;
 pub(crate) use self::account::*;
 pub(crate) use self::controls::{ControlsBody, controls_of, policy_of};
 use self::controls::{controls_json, policy_json};

@@ -1,5 +1,6 @@
 //! What the API does, whatever the protocol: HTTP and gRPC translate to and from this layer.
 
+mod access;
 mod accounts;
 mod address;
 mod agents;
@@ -36,10 +37,11 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::access::{AccessSubject, AccessTarget, AccessView};
 pub(crate) use self::accounts::{
     AccountPlan, CreatedAccount, Revoked, new_key, plan_account, put, put_id,
 };
-pub(crate) use self::address::{AgentPath, normalise, slug};
+pub(crate) use self::address::{AccessPart, AgentPath, normalise, slug};
 pub(crate) use self::agents::{AgentEntry, Listening};
 pub(crate) use self::answers::{Stored, sweep};
 pub(crate) use self::bindings::follow_bindings;
@@ -48,7 +50,9 @@ pub(crate) use self::caller::{Caller, Credentials};
 pub(crate) use self::credential::{hash_hex, hex, hint, new_id, new_token};
 pub(crate) use self::inbox::{Changes, Completion, Deletion, OwnThread};
 pub(crate) use self::intents::ListFilter;
-pub(crate) use self::media::{Download, MediaState, is_image};
+pub(crate) use self::media::{
+    Download, LinkClaim, LinkUse, Links, MediaAccess, MediaState, is_image,
+};
 pub(crate) use self::origin::{Channel, Origin};
 pub(crate) use self::pending::Pending;
 pub(crate) use self::resolve::Resolved;
@@ -56,12 +60,12 @@ pub(crate) use self::scenarios::{Applied, AppliedAgent};
 pub(crate) use self::signing::Rotated;
 pub(crate) use self::submission::Submitted;
 pub(crate) use self::users::{Nick, user_address};
-pub(crate) use self::webhooks::counters;
+pub(crate) use self::webhooks::{counters, sweep_subscriptions};
 use crate::clock::Deadline;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::limits::Limits;
-use crate::media::{LocalStorage, Storage};
+use crate::media::Storage;
 use crate::schema::ValidatorCache;
 use crate::trace::TraceContext;
 
@@ -97,6 +101,7 @@ impl Service {
         config: Config,
         http_address: SocketAddr,
         cluster: Arc<Cluster>,
+        media: Box<dyn Storage>,
         stop: CancellationToken,
     ) -> Self {
         let limits = Limits::new(&config.limits, &config.rate_limit, &config.media);
@@ -104,7 +109,6 @@ impl Service {
             "" => format!("http://{http_address}"),
             url => url.to_owned(),
         };
-        let media = Box::new(LocalStorage::new(&config.media.directory));
         let validators = ValidatorCache::new(config.schemas.compiled_max);
         Self { config, cluster, limits, media, validators, public_url, stop }
     }

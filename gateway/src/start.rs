@@ -16,8 +16,8 @@ use crate::clock::Deadline;
 use crate::cluster::Cluster;
 use crate::config::{self, Config, HttpConfig};
 use crate::seed::{self, SeedRequest};
-use crate::service::{Service, follow_bindings, sweep};
-use crate::{grpc, http, metrics, server};
+use crate::service::{Service, follow_bindings, sweep, sweep_subscriptions};
+use crate::{grpc, http, media, metrics, server};
 
 const SEED_PAUSE: Duration = Duration::from_secs(1);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
@@ -29,6 +29,8 @@ pub enum StartError {
     Config(#[from] config::Error),
     #[error("{key} {address} cannot be listened on")]
     Listen { key: &'static str, address: String, source: std::io::Error },
+    #[error("there is no media storage")]
+    Media(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the gRPC reflection service cannot be built")]
     Reflection(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -73,6 +75,7 @@ impl Gateway {
         if metrics::recorder().is_none() {
             tracing::debug!("metrics are kept by another part of this process");
         }
+        let storage = media::open(&config).map_err(|error| StartError::Media(error.into()))?;
         let http_listener = listen("http.listen", &config.http.listen).await?;
         let grpc_listener = listen("grpc.listen", &config.grpc.listen).await?;
         let admin_listener = match config.admin.listen.as_str() {
@@ -83,7 +86,7 @@ impl Gateway {
         let (servers, background) = (TaskTracker::new(), TaskTracker::new());
         let cluster = Cluster::start(&config.cluster, &background, &stop_background);
         let http_address = address_of(&http_listener, "http.listen")?;
-        let service = Arc::new(Service::new(config, http_address, cluster, stop));
+        let service = Arc::new(Service::new(config, http_address, cluster, storage, stop));
         let mut handle = GatewayHandle {
             http: http_address,
             grpc: address_of(&grpc_listener, "grpc.listen")?,
@@ -221,7 +224,7 @@ impl GatewayHandle {
         self.background.spawn(self.stop_background.clone().run_until_cancelled_owned(sweeping));
     }
 
-    /// Forgets old stored answers now and then.
+    /// Forgets old stored answers and revoked subscriptions now and then.
     fn sweep(&self) {
         let service = Arc::clone(&self.service);
         let sweeping = async move {
@@ -231,6 +234,12 @@ impl GatewayHandle {
                 match sweep(&service.cluster, service.deadline()).await {
                     Ok(count) => tracing::debug!(count, "stored answers forgotten"),
                     Err(error) => tracing::debug!(%error, "stored answers are kept for now"),
+                }
+                let kept_ms = service.config.retention.revoked_subscriptions_ms();
+                let deadline = service.deadline();
+                match sweep_subscriptions(&service.cluster, kept_ms, deadline).await {
+                    Ok(count) => tracing::debug!(count, "revoked subscriptions forgotten"),
+                    Err(error) => tracing::debug!(%error, "subscriptions are kept for now"),
                 }
             }
         };

@@ -15,6 +15,8 @@ pub const WEBHOOK: &str = "webhook/";
 pub const WEBHOOK_CALLBACK: &str = "webhook-callback/";
 pub const SCHEMA: &str = "schema/";
 pub const STORED_ANSWER: &str = "answer/";
+pub const ACCESS_POLICY: &str = "access-policy/";
+pub const CLUSTER_SECRET: &str = "cluster-secret/";
 pub const SHARD_MAP: &str = "shard-map";
 
 #[must_use]
@@ -82,6 +84,30 @@ pub fn stored_answer(hash: &str) -> String {
 #[must_use]
 pub fn signing_secret(account_id: &str) -> String {
     format!("{SIGNING_SECRET}{account_id}")
+}
+
+/// Who may send to an agent.
+#[must_use]
+pub fn send_policy(address: &str) -> String {
+    format!("{ACCESS_POLICY}send/{address}")
+}
+
+/// Who of other organizations may send to an agent, whatever its organization says.
+#[must_use]
+pub fn receive_override(address: &str) -> String {
+    format!("{ACCESS_POLICY}override/{address}")
+}
+
+/// Who of other organizations may send to agents of an organization.
+#[must_use]
+pub fn receive_policy(org_id: &str) -> String {
+    format!("{ACCESS_POLICY}org/{org_id}")
+}
+
+/// What the cluster itself signs with, by its purpose.
+#[must_use]
+pub fn cluster_secret(purpose: &str) -> String {
+    format!("{CLUSTER_SECRET}{purpose}")
 }
 
 #[must_use]

@@ -50,6 +50,8 @@ error_codes! {
     InvalidActorScope = "invalid_actor_scope", 403, PermissionDenied, false;
     PolicyDenied = "policy_denied", 403, PermissionDenied, false;
     ReceiverOrgClosed = "receiver_org_closed", 403, PermissionDenied, false;
+    ReceiverAgentClosed = "receiver_agent_closed", 403, PermissionDenied, false;
+    SenderNotInReceiveAllowlist = "sender_not_in_receive_allowlist", 403, PermissionDenied, false;
     AgentNotFound = "agent_not_found", 404, NotFound, false;
     NotFound = "not_found", 404, NotFound, false;
     MethodNotAllowed = "method_not_allowed", 405, Unimplemented, false;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axp_proto::control;
 use axp_proto::ids::GroupId;
 use axp_proto::node::{
-    Agent, ApiKey, Organization, Row, SemanticSchema, ServiceAccount, ShardMap, SigningSecret,
-    StoredAnswer, WebhookSubscription, Workspace,
+    AccessPolicy, Agent, ApiKey, Organization, Row, SemanticSchema, ServiceAccount, ShardMap,
+    SigningSecret, StoredAnswer, WebhookSubscription, Workspace,
 };
 use bytes::Bytes;
 use prost::{DecodeError, Message};
@@ -46,6 +46,10 @@ pub(crate) struct Tables {
     pub(crate) answers: Table<StoredAnswer>,
     /// Service account id to what its pushes are signed with.
     pub(crate) signing_secrets: Table<SigningSecret>,
+    /// By `send/<address>`, `override/<address>` or `org/<organization id>`.
+    pub(crate) access_policies: Table<AccessPolicy>,
+    /// Purpose to what the cluster signs with.
+    pub(crate) cluster_secrets: Table<SigningSecret>,
     pub(crate) webhooks: Table<WebhookSubscription>,
     /// `<workspace id>/<hash of owner and callback>` to subscription id.
     pub(crate) webhook_callbacks: Table<String>,
@@ -100,6 +104,10 @@ impl Tables {
             put(&mut self.agents, address, row, decode)?;
         } else if let Some(id) = key.strip_prefix(control::SIGNING_SECRET) {
             put(&mut self.signing_secrets, id, row, decode)?;
+        } else if let Some(subject) = key.strip_prefix(control::ACCESS_POLICY) {
+            put(&mut self.access_policies, subject, row, decode)?;
+        } else if let Some(purpose) = key.strip_prefix(control::CLUSTER_SECRET) {
+            put(&mut self.cluster_secrets, purpose, row, decode)?;
         } else if let Some(id) = key.strip_prefix(control::WEBHOOK) {
             let (old, new) = put(&mut self.webhooks, id, row, decode::<WebhookSubscription>)?;
             let owner = |row: &Arc<Versioned<WebhookSubscription>>| row.value.workspace_id.clone();

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::params::Params;
 use super::request::Path;
-use super::streams;
+use super::{access, streams};
 use crate::error::ApiError;
 use crate::model::{AgentAnswer, AgentBody, AgentListAnswer, ErrorBody};
 use crate::service::{AgentPath, Call, Service};
@@ -48,6 +48,9 @@ pub(super) async fn by_path(
     match AgentPath::parse(&rest) {
         AgentPath::Stream(address) => {
             streams::agent(&service, &call, address, &params, &headers).await
+        }
+        AgentPath::Access(subject, part) => {
+            access::get_of_agent(&service, &call, subject, part).await
         }
         AgentPath::Agent(address) => Ok(get(&service, &call, address).await?.into_response()),
     }

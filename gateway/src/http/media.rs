@@ -19,7 +19,7 @@ use super::request::{Body, Path};
 use crate::error::ApiError;
 use crate::media::Source;
 use crate::model::{ErrorBody, UploadAnswer, UploadCreated, UploadFinalized, UploadTaken};
-use crate::service::{Call, Download, Service};
+use crate::service::{Call, Download, MediaAccess, Service};
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Whatever the type is: nothing in it runs, and nothing is loaded by it.
@@ -78,60 +78,72 @@ pub(super) async fn get(
 
 /// Takes the bytes of an upload.
 #[utoipa::path(
-    put, path = "/v1/media/upload/{upload_id}", tag = "media", security(("api-key" = [])),
-    params(("upload_id" = String, Path)),
+    put, path = "/v1/media/upload/{upload_id}", tag = "media", security((), ("api-key" = [])),
+    params(
+        ("upload_id" = String, Path), ("workspace" = Option<String>, Query),
+        ("expires" = Option<i64>, Query), ("signature" = Option<String>, Query),
+    ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
-        (status = 200, body = UploadTaken), (status = 404, body = ErrorBody),
+        (status = 200, body = UploadTaken), (status = 403, body = ErrorBody, description = "the link is not valid"),
+        (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody, description = "it is finalized or has expired"),
         (status = 422, body = ErrorBody, description = "size or hash are not as announced; nothing is kept"),
     ),
 )]
 pub(super) async fn upload(
     State(service): State<Arc<Service>>,
-    call: Call,
+    access: MediaAccess,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<UploadTaken>, ApiError> {
     let pieces = pieces(request.into_body(), service.config.http.body_timeout());
-    service.upload(&call, &id, pieces).await.map(Json)
+    service.upload(&access, &id, pieces).await.map(Json)
 }
 
 /// The bytes of a file, to be saved.
 #[utoipa::path(
-    get, path = "/v1/media/download/{upload_id}", tag = "media", security(("api-key" = [])),
-    params(("upload_id" = String, Path)),
+    get, path = "/v1/media/download/{upload_id}", tag = "media", security((), ("api-key" = [])),
+    params(
+        ("upload_id" = String, Path), ("workspace" = Option<String>, Query),
+        ("expires" = Option<i64>, Query), ("signature" = Option<String>, Query),
+    ),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 403, body = ErrorBody, description = "the link is not valid"),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody, description = "it is not finalized"),
     ),
 )]
 pub(super) async fn download(
     State(service): State<Arc<Service>>,
-    call: Call,
+    access: MediaAccess,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let download = service.download(&call, &id).await?;
+    let download = service.download(&access, &id).await?;
     let name = attachment(&download.filename);
     Ok(answer(download, &name))
 }
 
 /// The bytes of an image, to be shown.
 #[utoipa::path(
-    get, path = "/v1/media/preview/{upload_id}", tag = "media", security(("api-key" = [])),
-    params(("upload_id" = String, Path)),
+    get, path = "/v1/media/preview/{upload_id}", tag = "media", security((), ("api-key" = [])),
+    params(
+        ("upload_id" = String, Path), ("workspace" = Option<String>, Query),
+        ("expires" = Option<i64>, Query), ("signature" = Option<String>, Query),
+    ),
     responses(
         (status = 200, body = Vec<u8>, content_type = "image/png"),
+        (status = 403, body = ErrorBody, description = "the link is not valid"),
         (status = 404, body = ErrorBody, description = "unknown, without bytes, or no image"),
         (status = 409, body = ErrorBody, description = "it is not finalized"),
     ),
 )]
 pub(super) async fn preview(
     State(service): State<Arc<Service>>,
-    call: Call,
+    access: MediaAccess,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let preview = service.preview(&call, &id).await?;
+    let preview = service.preview(&access, &id).await?;
     Ok(answer(preview, "inline"))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
@@ -14,11 +14,12 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::RequestContext;
+use super::params::Params;
 use super::request::header_text;
 use crate::error::ApiError;
-use crate::limits::Verdict;
+use crate::limits::{Permit, Verdict};
 use crate::metrics::{REQUEST_SECONDS, REQUESTS_TOTAL};
-use crate::service::{Credentials, Service};
+use crate::service::{Credentials, LinkClaim, MediaAccess, Service};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -99,12 +100,8 @@ pub(super) async fn admit(
             service.limits.rate(&caller.key.value.key_id, &endpoint)
         })
         .flatten();
-    if let Some(verdict) = verdict
-        && let Some(seconds) = verdict.retry_after_seconds
-    {
-        let code = axp_proto::error_code::ErrorCode::RateLimitExceeded;
-        let error = ApiError::new(code, "rate limit exceeded").retry_after(seconds);
-        return with_rate(error.into_response(), verdict);
+    if let Some(refusal) = verdict.and_then(too_often) {
+        return refusal;
     }
     request.extensions_mut().insert(caller);
     let response = next.run(request).await;
@@ -113,6 +110,69 @@ pub(super) async fn admit(
         Some(verdict) => with_rate(response, verdict),
         None => response,
     }
+}
+
+/// The refusal of a request that comes too soon.
+fn too_often(verdict: Verdict) -> Option<Response> {
+    let seconds = verdict.retry_after_seconds?;
+    let code = axp_proto::error_code::ErrorCode::RateLimitExceeded;
+    let error = ApiError::new(code, "rate limit exceeded").retry_after(seconds);
+    Some(with_rate(error.into_response(), verdict))
+}
+
+/// As [`admit`], for what a signed link opens as well as a key does. Who sends a key is asked for it.
+pub(super) async fn admit_linked(
+    State(service): State<Arc<Service>>,
+    Extension(context): Extension<RequestContext>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let has_key =
+        header_text(request.headers(), "x-api-key").is_some() || bearer(&request).is_some();
+    let is_link = Params::parse(request.uri()).is_ok_and(|it| it.get("signature").is_some());
+    if has_key || !is_link {
+        return admit(State(service), Extension(context), request, next).await;
+    }
+    let uri = request.uri().clone();
+    let (access, rooms) = match enter_by_link(&service, &context, &uri).await {
+        Ok(entered) => entered,
+        Err(error) => return error.into_response(),
+    };
+    let endpoint = format!("{} {}", request.method(), route_of(&request));
+    let verdict = service.limits.rate(uri.path(), &endpoint);
+    if let Some(refusal) = verdict.and_then(too_often) {
+        return refusal;
+    }
+    request.extensions_mut().insert(access);
+    let response = next.run(request).await;
+    drop(rooms);
+    match verdict {
+        Some(verdict) => with_rate(response, verdict),
+        None => response,
+    }
+}
+
+/// The rooms that a request takes, everybody's and its organization's.
+type Rooms = (Permit, Permit);
+
+async fn enter_by_link(
+    service: &Service,
+    context: &RequestContext,
+    uri: &Uri,
+) -> Result<(MediaAccess, Rooms), ApiError> {
+    let room = service.limits.request()?;
+    let params = Params::parse(uri)?;
+    let text = |name| params.get(name).unwrap_or_default();
+    let claim = LinkClaim {
+        workspace_id: text("workspace"),
+        expires: text("expires"),
+        signature: text("signature"),
+    };
+    let mut segments = uri.path().rsplit('/');
+    let (id, what) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+    let access = service.open_link(what, id, claim, context.deadline).await?;
+    let own_room = service.limits.request_of(access.org_id())?;
+    Ok((access, (room, own_room)))
 }
 
 fn with_rate(mut response: Response, verdict: Verdict) -> Response {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
+use super::access::documented as access;
 use super::{
     agents, approvals, capabilities, health, inbox, intents, invites, media, pushes, scenarios,
     schemas, service_accounts, streams, users, webhooks,
@@ -39,6 +40,18 @@ use crate::model::RawJson;
         streams::agent,
         agents::list,
         agents::get,
+        access::send::get,
+        access::send::set,
+        access::send::add,
+        access::send::remove,
+        access::own::get,
+        access::own::set,
+        access::own::add,
+        access::own::remove,
+        access::organization::get,
+        access::organization::set,
+        access::organization::add,
+        access::organization::remove,
         inbox::list,
         inbox::changes,
         inbox::get,
@@ -400,7 +413,7 @@ mod tests {
                 assert_eq!(operation["security"].is_null(), path == "/health", "{method} {path}");
             }
         }
-        assert_eq!(operations, 58);
+        assert_eq!(operations, 74);
         assert!(document["components"]["schemas"]["IntentBody"].is_object());
     }
 }

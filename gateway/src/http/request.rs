@@ -17,7 +17,7 @@ use super::params::Params;
 use crate::clock::Deadline;
 use crate::error::ApiError;
 use crate::server::Peer;
-use crate::service::{Call, Caller, Channel, Origin, Service};
+use crate::service::{Call, Caller, Channel, MediaAccess, Origin, Service};
 use crate::trace::TraceContext;
 
 const ID_LENGTH_MAX: usize = 128;
@@ -86,6 +86,18 @@ fn origin(parts: &Parts) -> Origin {
     Origin {
         channel: Channel::of(header("x-axme-client"), header("user-agent")),
         peer: parts.extensions.get::<Peer>().map(|peer| peer.0),
+    }
+}
+
+/// What a link allows, or what the key of the caller does.
+impl<S: Sync> FromRequestParts<S> for MediaAccess {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        if let Some(access) = parts.extensions.get::<Self>() {
+            return Ok(access.clone());
+        }
+        Call::from_request_parts(parts, state).await.map(|call| Self::of(&call))
     }
 }
 

@@ -6,24 +6,19 @@ use utoipa::ToSchema;
 
 use super::event::present;
 use crate::clock::rfc3339;
-use crate::service::{MediaState, is_image};
+use crate::service::{LinkUse, Links, MediaState, is_image};
 
 /// Where things are, as answers tell it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MediaPlace<'a> {
     pub(crate) workspace_id: &'a str,
     pub(crate) bucket: &'a str,
-    pub(crate) public_url: &'a str,
     pub(crate) size_bytes_max: u64,
 }
 
 impl MediaPlace<'_> {
     fn object_path(&self, media: &Media) -> String {
         format!("{}/{}", self.workspace_id, media.upload_id)
-    }
-
-    fn url(&self, what: &str, media: &Media) -> String {
-        format!("{}/v1/media/{what}/{}", self.public_url, media.upload_id)
     }
 }
 
@@ -34,7 +29,7 @@ pub(crate) struct UploadCreated {
     pub(crate) owner_agent: String,
     pub(crate) bucket: String,
     pub(crate) object_path: String,
-    /// Where the bytes go by PUT, with the same API key.
+    /// Where the bytes go by PUT: a link that needs no API key until the upload expires.
     pub(crate) upload_url: String,
     /// Always `pending`.
     pub(crate) status: &'static str,
@@ -43,14 +38,14 @@ pub(crate) struct UploadCreated {
 }
 
 impl UploadCreated {
-    pub(crate) fn new(media: &Media, place: MediaPlace<'_>) -> Self {
+    pub(crate) fn new(media: &Media, place: MediaPlace<'_>, links: &Links) -> Self {
         Self {
             ok: true,
             upload_id: media.upload_id.clone(),
             owner_agent: media.owner_agent.clone(),
             bucket: place.bucket.to_owned(),
             object_path: place.object_path(media),
-            upload_url: place.url("upload", media),
+            upload_url: links.to(LinkUse::Upload, place.workspace_id, media),
             status: "pending",
             expires_at: rfc3339(media.expires_at_ms),
             max_size_bytes: place.size_bytes_max,
@@ -115,13 +110,20 @@ pub(crate) struct UploadBody {
     pub(crate) created_at: String,
     pub(crate) expires_at: String,
     pub(crate) finalized_at: Option<String>,
+    /// A link that needs no API key for a while (`media.link-ttl-seconds`).
     pub(crate) download_url: Option<String>,
-    /// Of images.
+    /// Of images; as `download_url`.
     pub(crate) preview_url: Option<String>,
 }
 
 impl UploadBody {
-    pub(crate) fn new(media: &Media, state: MediaState, place: MediaPlace<'_>) -> Self {
+    pub(crate) fn new(
+        media: &Media,
+        state: MediaState,
+        place: MediaPlace<'_>,
+        links: &Links,
+    ) -> Self {
+        let link = |what| links.to(what, place.workspace_id, media);
         let can_be_read = state == MediaState::Ready && media.stored.is_some();
         let hash = media.stored.as_ref().map_or(&media.sha256, |stored| &stored.sha256);
         Self {
@@ -137,9 +139,9 @@ impl UploadBody {
             created_at: rfc3339(media.created_at_ms),
             expires_at: rfc3339(media.expires_at_ms),
             finalized_at: media.finalized_at_ms.map(rfc3339),
-            download_url: can_be_read.then(|| place.url("download", media)),
+            download_url: can_be_read.then(|| link(LinkUse::Download)),
             preview_url: (can_be_read && is_image(&media.mime_type))
-                .then(|| place.url("preview", media)),
+                .then(|| link(LinkUse::Preview)),
         }
     }
 }

@@ -106,6 +106,7 @@ fn deletion(tables: &Tables, account: &Versioned<ServiceAccount>, now: i64) -> V
         "deleted".clone_into(&mut gone.status);
         gone.updated_at_ms = now;
         changes.push(put(control::agent(&gone.address), agent.revision, &gone));
+        changes.extend(super::access::forget(tables, &gone.address));
     }
     let (workspace, name) = (&account.value.workspace_id, &account.value.name);
     if let Some(row) = tables.account_names.get(format!("{workspace}/{name}"))

@@ -3,6 +3,7 @@
 
 use axp_proto::error_code::ErrorCode;
 
+use super::access::AccessSubject;
 use crate::error::ApiError;
 
 const SCHEME: &str = "agent://";
@@ -110,15 +111,41 @@ pub(crate) fn agent_slug(name: &str) -> String {
 pub(crate) enum AgentPath<'a> {
     Agent(&'a str),
     Stream(&'a str),
+    /// Who may send to the agent.
+    Access(AccessSubject<'a>, AccessPart<'a>),
+}
+
+/// What of a policy a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccessPart<'a> {
+    Whole,
+    Entries,
+    Entry(&'a str),
 }
 
 impl<'a> AgentPath<'a> {
     pub(crate) fn parse(rest: &'a str) -> Self {
         let rest = rest.trim_matches('/');
-        match rest.strip_suffix("/intents/stream") {
-            Some(address) => Self::Stream(address.trim_end_matches('/')),
-            None => Self::Agent(rest),
+        if let Some(address) = rest.strip_suffix("/intents/stream") {
+            return Self::Stream(address.trim_end_matches('/'));
         }
+        let (before, part) = if let Some(before) = rest.strip_suffix("/entries") {
+            (before, AccessPart::Entries)
+        } else if let Some((before, id)) = rest.rsplit_once('/')
+            && let Some(before) = before.strip_suffix("/entries")
+        {
+            (before, AccessPart::Entry(id))
+        } else {
+            (rest, AccessPart::Whole)
+        };
+        let subject = if let Some(address) = before.strip_suffix("/policy") {
+            AccessSubject::Send(address.trim_end_matches('/'))
+        } else if let Some(address) = before.strip_suffix("/receive-override") {
+            AccessSubject::Override(address.trim_end_matches('/'))
+        } else {
+            return Self::Agent(rest);
+        };
+        Self::Access(subject, part)
     }
 }
 
@@ -201,5 +228,16 @@ mod tests {
         assert_eq!(parse("a/intents/stream"), AgentPath::Stream("a"));
         assert_eq!(parse("intents/stream"), AgentPath::Agent("intents/stream"));
         assert_eq!(parse("acme/prod/a"), AgentPath::Agent("acme/prod/a"));
+        let (send, whole) = (AccessSubject::Send, AccessPart::Whole);
+        assert_eq!(parse("a/policy"), AgentPath::Access(send("a"), whole));
+        let raw = "agent://acme/prod/a";
+        assert_eq!(parse("agent://acme/prod/a/policy"), AgentPath::Access(send(raw), whole));
+        let entries = AgentPath::Access(AccessSubject::Override("a"), AccessPart::Entries);
+        assert_eq!(parse("a/receive-override/entries"), entries);
+        let entry = AgentPath::Access(send("acme/prod/a"), AccessPart::Entry("ent_1"));
+        assert_eq!(parse("acme/prod/a/policy/entries/ent_1"), entry);
+        for agent in ["policy", "acme/prod/entries", "acme/entries/x", "receive-override"] {
+            assert_eq!(parse(agent), AgentPath::Agent(agent));
+        }
     }
 }

@@ -5,6 +5,8 @@
 
 mod completion;
 mod cursor;
+mod deletion;
+mod handover;
 mod settle;
 
 use axp_proto::error_code::ErrorCode;
@@ -14,15 +16,17 @@ use axp_proto::log::{Decided, MailboxKey, ThreadStatus};
 use axp_proto::node::inbox_request::Action;
 use axp_proto::node::{
     GetThread, InboxDone, InboxRequest, ListThreads, QueryRequest, Scope, ThreadChangesAfter,
-    ThreadDecide, ThreadDelegate, ThreadDelete, ThreadList, ThreadRead, ThreadReply, ThreadView,
-    query_request, query_response,
+    ThreadDecide, ThreadDelegate, ThreadList, ThreadRead, ThreadReply, ThreadView, query_request,
+    query_response,
 };
 use axp_proto::shard_map::{group_of, mailbox_slot};
 use bytes::Bytes;
 use uuid::Uuid;
 
 pub(crate) use self::completion::Completion;
+pub(crate) use self::deletion::Deletion;
 use super::idempotency::Claim;
+use super::target::Target;
 use super::{Call, Service};
 use crate::error::ApiError;
 use crate::json::Reader;
@@ -30,7 +34,6 @@ use crate::json::Reader;
 const MESSAGE_MAX: usize = 131_072;
 const NOTE_MAX: usize = 2_000;
 const ADDRESS_MAX: usize = 383;
-const DELETED_AT_ONCE: u32 = 100;
 
 /// An inbox that the caller may use.
 #[derive(Debug, Clone)]
@@ -52,15 +55,6 @@ pub(crate) struct Changes {
     pub(crate) changes: Vec<(String, OwnThread)>,
     pub(crate) next_cursor: Option<String>,
     pub(crate) has_more: bool,
-}
-
-/// What a deletion led to.
-#[derive(Debug)]
-pub(crate) struct Deletion {
-    pub(crate) thread: OwnThread,
-    pub(crate) both: bool,
-    /// The entry of the timeline that tells which messages went; absent when none did.
-    pub(crate) event_id: Bytes,
 }
 
 impl Service {
@@ -143,8 +137,10 @@ impl Service {
         self.act(call, id, "reply", body, action).await.map(|(thread, _)| thread)
     }
 
+    /// Somebody else gets a thread; and the intent, if the owner is who works on it.
+    ///
     /// # Errors
-    /// 403 for a delegate of another organization, 404, 409 when the thread is done, 422.
+    /// 403 for a delegate that does not let the caller in, 404, 409 when the thread is done, 422.
     pub(crate) async fn delegate(
         &self,
         call: &Call,
@@ -155,15 +151,18 @@ impl Service {
         let to = reader.string("delegate_to", 3, ADDRESS_MAX);
         let note = reader.string("note", 1, NOTE_MAX).unwrap_or_default();
         reader.finish()?;
-        let delegate_to = match to {
-            Some(to) => {
-                let target = self.receiver(call, call.caller.normalise(&to)?).await?;
-                Some(target.mailbox())
-            }
+        let target = match to {
+            Some(to) => Some(self.receiver(call, call.caller.normalise(&to)?).await?),
             None => None,
         };
-        let action = Action::Delegate(ThreadDelegate { delegate_to, note });
-        self.act(call, id, "delegate", body, action).await.map(|(thread, _)| thread)
+        let delegate_to = target.as_ref().map(Target::mailbox);
+        let action = Action::Delegate(ThreadDelegate { delegate_to, note: note.clone() });
+        // The thread first: it is stored by this, and outlives the delivery that it was seen in.
+        let (thread, _) = self.act(call, id, "delegate", body, action).await?;
+        if let Some(target) = target {
+            self.hand_over(call, parse_id(id)?, target, note).await?;
+        }
+        Ok(thread)
     }
 
     /// Approves or rejects. A pending task of the intent is answered first, in the intent's own log:
@@ -191,20 +190,6 @@ impl Service {
         let verb = if decision == Decided::Approved { "approve" } else { "reject" };
         let action = Action::Decide(ThreadDecide { decision: decision.into(), comment });
         self.act(call, id, verb, body, action).await.map(|(thread, _)| thread)
-    }
-
-    /// # Errors
-    /// 404, 422.
-    pub(crate) async fn delete_messages(
-        &self,
-        call: &Call,
-        id: &str,
-        body: &Bytes,
-    ) -> Result<Deletion, ApiError> {
-        let (delete, both) = parse_delete(body)?;
-        let action = Action::DeleteMessages(delete);
-        let (thread, event_id) = self.act(call, id, "messages/delete", body, action).await?;
-        Ok(Deletion { thread, both, event_id })
     }
 
     /// # Errors
@@ -357,56 +342,4 @@ pub(super) fn action_id(claim: Option<&Claim>) -> Bytes {
 /// Ids are opaque to clients: what cannot be one is unknown, and not malformed.
 fn parse_id(text: &str) -> Result<IntentId, ApiError> {
     text.parse().map_err(|_| ApiError::not_found("thread not found"))
-}
-
-fn parse_delete(body: &Bytes) -> Result<(ThreadDelete, bool), ApiError> {
-    let mut reader = Reader::new(body)?;
-    let mode = reader.required_string("mode", 1, 16).unwrap_or_default();
-    if !matches!(mode.as_str(), "" | "self" | "both") {
-        reader.problem("mode", "must be self or both", "value_error");
-    }
-    let ids = reader.strings("message_ids", DELETED_AT_ONCE as usize, 128);
-    let last = reader.integer("limit", 1);
-    if last.is_some_and(|last| last > DELETED_AT_ONCE) {
-        reader.problem("limit", "must be at most 100", "value_error");
-    }
-    reader.finish()?;
-    let both = mode == "both";
-    // With ids the limit counts for nothing; what cannot be an id names no message.
-    let last = if ids.is_some() { 0 } else { last.unwrap_or_default() };
-    let bytes =
-        |text: &String| Uuid::try_parse(text).ok().map(|id| Bytes::copy_from_slice(id.as_bytes()));
-    let message_ids = ids.iter().flatten().filter_map(bytes).collect();
-    Ok((ThreadDelete { both, message_ids, last }, both))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn delete(body: &'static str) -> Result<ThreadDelete, ErrorCode> {
-        let parsed = parse_delete(&Bytes::from_static(body.as_bytes()));
-        parsed.map(|(delete, _)| delete).map_err(|error| error.code)
-    }
-
-    #[test]
-    fn a_deletion_names_messages_or_counts_them() {
-        let id = "6f0c2b1e-6c1c-4d6e-9d5e-0a2f3b4c5d6e";
-        let named =
-            Bytes::from(format!(r#"{{"mode":"both","message_ids":["{id}","x"],"limit":3}}"#));
-        let (named, both) = parse_delete(&named).unwrap();
-        assert!(both && named.both);
-        assert_eq!((named.message_ids.len(), named.last), (1, 0));
-        assert_eq!(delete(r#"{"mode":"self","limit":7}"#).unwrap().last, 7);
-        assert_eq!(delete(r#"{"mode":"self"}"#).unwrap(), ThreadDelete::default());
-        for bad in [
-            "{}",
-            r#"{"mode":"all"}"#,
-            r#"{"mode":"self","limit":0}"#,
-            r#"{"mode":"self","limit":101}"#,
-            r#"{"mode":"self","message_ids":[]}"#,
-        ] {
-            assert_eq!(delete(bad), Err(ErrorCode::ValidationError), "{bad}");
-        }
-    }
 }

@@ -9,6 +9,7 @@
 //! Bytes are stored under a name of their own at each attempt, and count once the record names
 //! them. So nothing is ever written over, and what no record names is swept up.
 
+mod links;
 mod rules;
 mod sweep;
 
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub(crate) use self::links::{LinkClaim, LinkUse, Links, MediaAccess};
 pub(crate) use self::rules::is_image;
 use self::rules::{SIZE_BYTES_MAX, as_announced, draft, open};
 use super::{Call, Service};
@@ -98,13 +100,14 @@ impl Service {
                 stored: None,
             };
             let media = self.put_media(call, media).await?;
-            Ok(UploadCreated::new(&media, self.place(call)))
+            let links = self.links(call.deadline).await?;
+            Ok(UploadCreated::new(&media, self.place(call), &links))
         })
         .await
     }
 
     async fn put_media(&self, call: &Call, media: Media) -> Result<Media, ApiError> {
-        let home = self.media_home(call, &media.upload_id);
+        let home = self.media_home(&MediaAccess::of(call), &media.upload_id);
         home.transact(MEDIA, &media.upload_id, |known: Option<Stored<Media>>| {
             if let Some(known) = known {
                 return Ok(Plan::Done(known.row.value));
@@ -121,14 +124,16 @@ impl Service {
     /// # Errors
     /// 404 for one that is none of the workspace's.
     pub(crate) async fn media(&self, call: &Call, id: &str) -> Result<UploadAnswer, ApiError> {
-        let media = self.find_media(call, id).await?.row.value;
+        let media = self.find_media(&MediaAccess::of(call), id).await?.row.value;
         let state = MediaState::of(&media, clock::now_ms());
-        Ok(UploadAnswer { ok: true, upload: UploadBody::new(&media, state, self.place(call)) })
+        let links = self.links(call.deadline).await?;
+        let upload = UploadBody::new(&media, state, self.place(call), &links);
+        Ok(UploadAnswer { ok: true, upload })
     }
 
-    async fn find_media(&self, call: &Call, id: &str) -> Result<Stored<Media>, ApiError> {
+    async fn find_media(&self, access: &MediaAccess, id: &str) -> Result<Stored<Media>, ApiError> {
         let id = upload_id(id)?;
-        let media = self.media_home(call, &id).get(MEDIA, &id).await?;
+        let media = self.media_home(access, &id).get(MEDIA, &id).await?;
         media.ok_or_else(unknown)
     }
 
@@ -139,24 +144,24 @@ impl Service {
     /// not as announced; nothing is kept then.
     pub(crate) async fn upload(
         &self,
-        call: &Call,
+        access: &MediaAccess,
         id: &str,
         source: Source<'_>,
     ) -> Result<UploadTaken, ApiError> {
         let _room = self.limits.transfer()?;
-        let media = self.find_media(call, id).await?.row.value;
+        let media = self.find_media(access, id).await?.row.value;
         open(&media)?;
         let attempt = Uuid::new_v4().simple();
         let object =
-            ObjectName::new(call.caller.workspace_id(), &format!("{}.{attempt}", media.upload_id));
+            ObjectName::new(access.workspace_id(), &format!("{}.{attempt}", media.upload_id));
         let object = object.ok_or_else(ApiError::internal)?;
         let mut source = Measured::new(source, media.size_bytes);
         self.media.put(&object, &mut source).await?;
         let measured = source.finish();
         // The bytes took their time: what is left of the request gets time of its own.
-        let call = Call { deadline: self.deadline(), ..call.clone() };
+        let access = MediaAccess { deadline: self.deadline(), ..access.clone() };
         let named = match as_announced(&media, &measured) {
-            Ok(()) => self.name_bytes(&call, &media.upload_id, &object, &measured).await,
+            Ok(()) => self.name_bytes(&access, &media.upload_id, &object, &measured).await,
             Err(error) => Err(error),
         };
         let loser = match &named {
@@ -177,7 +182,7 @@ impl Service {
     /// Makes the record name an object; the one that it named before.
     async fn name_bytes(
         &self,
-        call: &Call,
+        access: &MediaAccess,
         id: &str,
         object: &ObjectName,
         measured: &Measurement,
@@ -199,7 +204,7 @@ impl Service {
             let changes = vec![change(MEDIA, id, known.row.revision, &media, known.expire_at_ms)];
             Ok(Plan::Commit { changes, then: replaced })
         };
-        self.media_home(call, id).transact(MEDIA, id, decide).await
+        self.media_home(access, id).transact(MEDIA, id, decide).await
     }
 
     /// Ends an upload: the file is what it was announced as.
@@ -220,7 +225,7 @@ impl Service {
         reader.finish()?;
         let id = upload_id(&id)?;
         self.once(call, "POST /v1/media/finalize-upload", body, |_| async move {
-            let home = self.media_home(call, &id);
+            let home = self.media_home(&MediaAccess::of(call), &id);
             let decide = |known: Option<Stored<Media>>| {
                 let known = known.ok_or_else(unknown)?;
                 if known.row.value.finalized_at_ms.is_some() {
@@ -264,9 +269,13 @@ impl Service {
     ///
     /// # Errors
     /// 404 for an unknown upload or one without bytes, 409 when it is not finalized.
-    pub(crate) async fn download(&self, call: &Call, id: &str) -> Result<Download, ApiError> {
+    pub(crate) async fn download(
+        &self,
+        access: &MediaAccess,
+        id: &str,
+    ) -> Result<Download, ApiError> {
         let permit = self.limits.transfer()?;
-        let media = self.find_media(call, id).await?.row.value;
+        let media = self.find_media(access, id).await?.row.value;
         if MediaState::of(&media, clock::now_ms()) != MediaState::Ready {
             return Err(ApiError::new(ErrorCode::InvalidState, "the upload is not finalized"));
         }
@@ -285,23 +294,28 @@ impl Service {
     ///
     /// # Errors
     /// As [`Self::download`]; 404 for what is no image.
-    pub(crate) async fn preview(&self, call: &Call, id: &str) -> Result<Download, ApiError> {
-        let media = self.find_media(call, id).await?.row.value;
+    pub(crate) async fn preview(
+        &self,
+        access: &MediaAccess,
+        id: &str,
+    ) -> Result<Download, ApiError> {
+        let media = self.find_media(access, id).await?.row.value;
         if !is_image(&media.mime_type) {
             return Err(ApiError::not_found("there is no preview of this type"));
         }
-        self.download(call, id).await
+        self.download(access, id).await
     }
 
-    fn media_home(&self, call: &Call, upload_id: &str) -> Records<'_> {
-        self.records(call, call.caller.workspace_id(), format!("media/{upload_id}"))
+    fn media_home(&self, access: &MediaAccess, upload_id: &str) -> Records<'_> {
+        let home = format!("media/{upload_id}");
+        let scope = access.scope.clone();
+        Records::of(&self.cluster, scope, access.deadline, access.workspace_id(), home)
     }
 
     fn place<'a>(&'a self, call: &'a Call) -> MediaPlace<'a> {
         MediaPlace {
             workspace_id: call.caller.workspace_id(),
             bucket: &self.config.media.bucket,
-            public_url: &self.public_url,
             size_bytes_max: self.config.media.size_bytes_max,
         }
     }

@@ -1,10 +1,9 @@
 //! Where an intent goes: whose mailbox an address is, and how its agent wants deliveries.
 
-use axp_proto::error_code::ErrorCode;
 use axp_proto::log::{DeliveryMode, Holder, MailboxKey};
 
 use super::address::parts;
-use super::{Call, Service};
+use super::{Call, Service, access};
 use crate::cluster::Tables;
 use crate::error::ApiError;
 
@@ -60,14 +59,18 @@ impl Service {
     /// As [`Self::target`], for sending to it.
     ///
     /// # Errors
-    /// 403 when the address belongs to another organization: organizations are closed to others.
+    /// 403 when the receiver does not let the caller in: `access.rs` says who may send to whom.
     pub(super) async fn receiver(&self, call: &Call, address: String) -> Result<Target, ApiError> {
         let target = self.target(call, address).await?;
-        if target.org_id == call.caller.org_id() {
-            return Ok(target);
+        let (sender, org_id) = (call.caller.address(), call.caller.org_id());
+        if target.org_id == org_id {
+            access::check(&self.cluster.cache.load(), sender, org_id, &target)?;
+        } else {
+            // Who has just closed a door must find it closed, whichever gateway is asked.
+            let tables = self.cluster.refresh(call.deadline).await?;
+            access::check(&tables, sender, org_id, &target)?;
         }
-        let message = "the receiver's organization does not take intents from others";
-        Err(ApiError::new(ErrorCode::ReceiverOrgClosed, message))
+        Ok(target)
     }
 
     /// Who is asked when nobody answers: an address like any other, or a person's mail address, whose

@@ -2,6 +2,7 @@
 //! of an owner. A key may do everything within its workspace, whichever owner it names.
 
 mod events;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 pub(super) use self::events::Publication;
 pub(crate) use self::events::counters;
+pub(crate) use self::sweep::sweep_subscriptions;
 use super::accounts::{put, put_id};
 use super::answers::Stored;
 use super::credential::hash_hex;
@@ -55,7 +57,7 @@ impl Service {
         let (id, made, now) = (Uuid::now_v7().to_string(), new_secret(), clock::now_ms());
         self.cluster.refresh(call.deadline).await?;
         let workspace = call.caller.workspace_id();
-        let callback = hash_hex(format!("{owner}\n{}", draft.callback_url));
+        let callback = callback_hash(&owner, &draft.callback_url);
         let decide = |tables: &Tables| {
             let known = tables.webhook_callbacks.get(format!("{workspace}/{callback}"));
             let known = known.and_then(|known| tables.webhooks.get(&known.value));
@@ -130,6 +132,11 @@ impl Service {
             |revoked_at_ms: &i64| json!(crate::model::unsubscribed_body(id, *revoked_at_ms));
         self.transact_once(call, claim, decide, answer).await
     }
+}
+
+/// One owner has one subscription for each callback.
+fn callback_hash(owner: &str, callback_url: &str) -> String {
+    hash_hex(format!("{owner}\n{callback_url}"))
 }
 
 /// What a valid body says.

@@ -143,6 +143,12 @@ async fn actions_are_what_the_node_is_asked_for() {
         ("agent://conformance/delegate", "you")
     );
     assert_eq!(to.workspace_id, world.seeded.workspace_id);
+    // Its owner works on the intent, so that goes with the thread.
+    let events = world.get(&format!("/v1/intents/{id}/events")).await["events"].clone();
+    let last = events.as_array().unwrap().last().unwrap();
+    assert_eq!((&last["event_type"], &last["actor"]), (&json!("intent.transfer"), &json!(OWNER)));
+    let told = json!({ "to_handler": "agent://conformance/delegate", "reason": "you" });
+    assert_eq!(last["details"], told);
     world.post(&path(&id, "delegate"), &json!({})).await;
     let Action::Delegate(nobody) = last_action(&world) else { panic!("a delegation") };
     assert_eq!(nobody.delegate_to, None);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::client::Request;
-use crate::harness::{World, eventually, seed_key};
+use crate::harness::{World, eventually, gateway, seed_key};
 
 const OWNER: &str = "agent://conformance/owner";
 
@@ -314,4 +314,46 @@ async fn transfers_are_bounded() {
     let _open = half.connect().await;
     eventually("it is being written", || files(dir.path()) == 1).await;
     assert_eq!(world.put(&upload, b"0123456789").send().await.refusal(503), "unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_need_no_key_and_open_one_file() {
+    let (world, dir) = world().await;
+    let upload = world.announce("dot.png", "image/png", 3).await;
+    let path = |url: &Value| {
+        let url = url.as_str().unwrap().to_owned();
+        url[url.find("/v1/").unwrap()..].to_owned()
+    };
+    let link = path(&upload["upload_url"]);
+    let other = world.announce("dot.png", "image/png", 3).await;
+    let id = upload["upload_id"].as_str().unwrap();
+    for refused in [
+        link.replace("signature=", "signature=0"),
+        link.replace("expires=", "expires=9"),
+        link.replace("/upload/", "/download/"),
+        link.replace(id, other["upload_id"].as_str().unwrap()),
+        format!("/v1/media/upload/{id}?signature="),
+        format!("/v1/media/upload/{id}?signature=x"),
+    ] {
+        let method = if refused.contains("/download/") { "GET" } else { "PUT" };
+        let answer = world.bare(method, &refused).body("abc").send().await;
+        assert!([401, 403].contains(&answer.status), "{refused}: {}", answer.text());
+    }
+    world.bare("PUT", &link).body("abc").send().await.ok();
+    world.finalize(&upload, 3).await;
+    let shown = world.shown(&upload).await;
+    for (url, disposition) in [("download_url", "attachment"), ("preview_url", "inline")] {
+        let answer = world.bare("GET", &path(&shown[url])).send().await;
+        assert_eq!((answer.status, answer.text()), (200, "abc"));
+        assert!(answer.header("content-disposition").unwrap().starts_with(disposition));
+    }
+    // Another gateway, also one that comes later, opens what this one has signed.
+    let download = path(&shown["download_url"]);
+    let directory = dir.path().join("media");
+    let second = gateway(&world.cluster, |config| config.media.directory = directory).await;
+    let answer = Request::new(second.http_address(), "GET", &download).send().await;
+    assert_eq!((answer.status, answer.text()), (200, "abc"));
+    // Who sends a key is judged by it.
+    let wrong = world.bare("GET", &download).header("x-api-key", "nonsense-key").send().await;
+    assert_eq!(wrong.refusal(401), "invalid_platform_api_key");
 }

@@ -291,6 +291,11 @@ fn command(
         execute_request::Command::Acknowledge(it) => {
             (EventType::Acknowledged, IntentStatus::Acknowledged, it.actor, Bytes::new())
         }
+        execute_request::Command::Transfer(it) => {
+            let to = it.to.and_then(|to| to.mailbox).unwrap().address;
+            let details = serde_json::json!({ "to_handler": to, "reason": it.reason });
+            (EventType::Transfer, intent.status(), it.actor, Bytes::from(details.to_string()))
+        }
         other => panic!("no gateway sends {other:?}"),
     };
     state.append(&id.to_string(), kind, status, &details);

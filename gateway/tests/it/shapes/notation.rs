@@ -162,10 +162,17 @@ impl Table {
     pub(super) fn route(&self, method: &str, path: &str) -> Option<(&str, &[Field])> {
         let fits = |template: &str| -> Option<usize> {
             let template = template.strip_prefix(method)?.strip_prefix(' ')?;
-            // An address has slashes of its own.
-            if template == "/v1/agents/{address}" {
-                let address = path.strip_prefix("/v1/agents/")?;
-                return (!address.ends_with("/stream")).then_some(0);
+            // An address has slashes of its own: what follows it is matched from the end.
+            if let Some(suffix) = template.strip_prefix("/v1/agents/{address}") {
+                let given = path.strip_prefix("/v1/agents/")?;
+                if suffix.is_empty() {
+                    return (!given.ends_with("/stream")).then_some(0);
+                }
+                let (suffix, given) = match suffix.strip_suffix("/{entry_id}") {
+                    Some(suffix) => (suffix, given.rsplit_once('/')?.0),
+                    None => (suffix, given),
+                };
+                return given.strip_suffix(suffix).map(|_| suffix.len());
             }
             let (wanted, given) = (template.split('/'), path.split('/'));
             if wanted.clone().count() != given.clone().count() {
