@@ -29,8 +29,8 @@ mod workflow;
 
 pub use authority::{Caller, authorise, may_read};
 pub use command::{
-    AgentResult, Command, DeliveryResult, Expected, TaskResult, Transfer, UpdateControls,
-    UpdatePolicy,
+    AgentResult, Command, DeliveryResult, Expected, TaskAudit, TaskResult, Transfer,
+    UpdateControls, UpdatePolicy,
 };
 pub use decide::{Decision, Verdict, decide};
 pub use evolve::{fold, fold_changes, fold_timer};

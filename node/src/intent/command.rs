@@ -21,7 +21,7 @@ pub(super) mod update_policy;
 
 pub use agent_result::AgentResult;
 pub use delivery_result::DeliveryResult;
-pub use task_result::TaskResult;
+pub use task_result::{TaskAudit, TaskResult};
 pub use transfer::Transfer;
 pub use update_controls::UpdateControls;
 pub use update_policy::UpdatePolicy;

@@ -8,8 +8,8 @@ use axp_proto::node::execute_request::Command as WireCommand;
 use tonic::Status;
 
 use crate::intent::{
-    AgentResult, Command, DeliveryResult, Expected, TaskResult, Transfer, UpdateControls,
-    UpdatePolicy,
+    AgentResult, Command, DeliveryResult, Expected, TaskAudit, TaskResult, Transfer,
+    UpdateControls, UpdatePolicy,
 };
 use crate::shard::Request;
 
@@ -74,7 +74,11 @@ fn command(wire: WireCommand, caller: &str) -> Command {
             expected: Expected(result.expected_policy_generation),
             delegate_to: result.delegate_to,
             expected_task: result.expected_task,
-            audit: result.audit,
+            audit: result.audit.map(|audit| TaskAudit {
+                channel: audit.channel,
+                from: audit.from,
+                task_sha256: audit.task_sha256,
+            }),
             request_id: result.request_id,
         }),
         WireCommand::UpdateControls(update) => Command::UpdateControls(UpdateControls {

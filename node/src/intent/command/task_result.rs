@@ -4,7 +4,6 @@
 use axp_proto::error_code::ErrorCode;
 use axp_proto::json::ObjectWriter;
 use axp_proto::log::{Event, EventType, Holder, Status};
-use axp_proto::node::TaskAudit;
 use axp_proto::task::{check, is_negative};
 use bytes::Bytes;
 
@@ -15,6 +14,15 @@ use crate::intent::rejection::Rejection;
 use crate::intent::state::Intent;
 use crate::intent::task::{self, Task};
 use crate::intent::workflow;
+
+/// How an answer came, for the audit trail.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskAudit {
+    pub channel: String,
+    pub from: String,
+    /// Of the task as it was shown.
+    pub task_sha256: String,
+}
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskResult {

@@ -1,9 +1,9 @@
 //! Waiting for a person: the decision, reminders, escalation, delegation.
 
 use axp_proto::log::{HolderKind, TaskRules};
-use axp_proto::node::TaskAudit;
 
 use super::*;
+use crate::intent::TaskAudit;
 
 pub(super) fn task() -> Submission {
     Submission {
