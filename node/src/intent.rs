@@ -27,6 +27,9 @@ mod task;
 mod tests;
 mod workflow;
 
+#[cfg(test)]
+pub(crate) use tests::histories;
+
 pub use authority::{Caller, authorise, may_read};
 pub use command::{
     AgentResult, Command, DeliveryResult, Expected, TaskAudit, TaskResult, Transfer,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::*;
 
 mod delivery;
-mod histories;
+pub(crate) mod histories;
 mod human;
 mod policy;
 mod workflow;

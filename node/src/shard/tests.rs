@@ -3,6 +3,7 @@
 
 mod inbox;
 mod push;
+mod snapshot;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -105,8 +106,17 @@ fn submission() -> Submission {
 
 /// What an actor would propose for this command, given what the replica holds.
 fn propose(replica: &Replica, number: u64, command: &Command) -> Option<IntentAppend> {
+    propose_at(replica, number, command, NOW)
+}
+
+fn propose_at(
+    replica: &Replica,
+    number: u64,
+    command: &Command,
+    now_ms: i64,
+) -> Option<IntentAppend> {
     let intent = replica.reader.intent(id(number)).unwrap();
-    let Ok(Verdict::Append(decision)) = decide(id(number), intent.as_ref(), command, NOW) else {
+    let Ok(Verdict::Append(decision)) = decide(id(number), intent.as_ref(), command, now_ms) else {
         return None;
     };
     Some(IntentAppend {

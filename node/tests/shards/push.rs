@@ -238,15 +238,19 @@ async fn pushes_do_not_go_to_this_machine_unless_allowed() {
 async fn an_agent_that_finds_the_intent_itself_is_not_pushed_to_any_more() {
     let slow = |config: &mut Config| {
         quick(config);
-        config.push.retry_ms = vec![300];
+        config.push.retry_ms = vec![300, 300];
     };
     let cluster = Cluster::with(1, slow).await;
     let receiver = Receiver::start(&[Answer::Status(503)]).await;
+    let witness = Receiver::start(&[Answer::Status(503)]).await;
     register(&cluster, "self", &receiver.url).await;
+    register(&cluster, "witness", &witness.url).await;
     let id = submit_to(&cluster, "self").await;
     receiver.wait(1).await;
     accepted(cluster.execute(finish(id)).await);
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    // Begun later, its second retry is due after the other's first, however both are jittered.
+    submit_to(&cluster, "witness").await;
+    witness.wait(3).await;
     assert_eq!(receiver.got().len(), 1);
     assert!(dead_letters(&cluster, id).await.is_empty());
     cluster.stop().await;

@@ -24,7 +24,7 @@ fn is_allowed(from: Status, to: Status) -> bool {
     }
 }
 
-fn any_submission() -> impl Strategy<Value = Submission> {
+pub(crate) fn any_submission() -> impl Strategy<Value = Submission> {
     let mode = prop_oneof![
         Just(DeliveryMode::Stream),
         Just(DeliveryMode::Http),
@@ -51,7 +51,7 @@ fn any_submission() -> impl Strategy<Value = Submission> {
     )
 }
 
-fn any_command() -> impl Strategy<Value = Command> {
+pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     let expected = || prop_oneof![Just(None), Just(Some(0)), Just(Some(1))].prop_map(Expected);
     let status = prop_oneof![
         Just(Status::Completed),
