@@ -3,7 +3,7 @@
 # `make verify` only reads: it fails where something is to be done, and never does it.
 
 .DEFAULT_GOAL := help
-.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e chaos partitions bench image
+.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e browser chaos partitions bench image
 
 IMAGE ?= axp:0.1.0
 # For example CHAOS_ARGS="--nemesis kill-leader,pause --seed 7"; CHAOS_DURATION=60s shortens a run.
@@ -48,6 +48,9 @@ e2e: ## The official SDKs, unmodified, against one node and against a cluster.
 
 examples: ## The programs in examples/, as their READMEs run them.
 	e2e/examples
+
+browser: ## Journeys through the pages of human tasks in a headless Chromium, with screenshots.
+	e2e/browser
 
 chaos: ## Kills leaders under load and checks what clients were told.
 	cargo build --locked --release --workspace --bins

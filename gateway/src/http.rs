@@ -12,6 +12,7 @@ mod invites;
 mod media;
 mod middleware;
 mod openapi;
+mod pages;
 mod params;
 mod pushes;
 mod request;
@@ -19,6 +20,7 @@ mod scenarios;
 mod schemas;
 mod service_accounts;
 mod streams;
+mod tasks;
 mod users;
 mod webhooks;
 
@@ -50,6 +52,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/intents/{intent_id}/controls", post(intents::controls))
         .route("/v1/intents/{intent_id}/policy", post(intents::policy))
         .route("/v1/intents/bulk-cancel", post(intents::bulk_cancel))
+        .route("/v1/me/tasks", get(tasks::list))
         .route("/v1/agents", get(agents::list))
         .route(
             "/v1/agents/{*rest}",
@@ -127,6 +130,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/health", get(health::get))
         .route("/v1/health", get(health::get))
         .route("/openapi.json", get(openapi::get))
+        .route("/t/{token}", get(pages::show).post(pages::decide))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::unknown_route)
         .layer(from_fn_with_state(Arc::clone(&service), middleware::observe))

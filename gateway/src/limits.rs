@@ -93,6 +93,23 @@ impl Limits {
         }
         Some(verdict)
     }
+
+    /// Lets a request for a page in, counted by who asks and by what it asks for: there is no key, and
+    /// nobody is to try links out.
+    ///
+    /// # Errors
+    /// 429 when either asks too often.
+    pub(crate) fn page(&self, address: &str, link: &str) -> Result<(), ApiError> {
+        for (who, what) in [(address, "page of address"), (link, "page of link")] {
+            let seconds = self.rate(who, what).and_then(|verdict| verdict.retry_after_seconds);
+            if let Some(seconds) = seconds {
+                let code = axp_proto::error_code::ErrorCode::RateLimitExceeded;
+                let message = "too many requests: please wait a moment";
+                return Err(ApiError::new(code, message).retry_after(seconds));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn refuse(reason: &'static str, error: ApiError) -> ApiError {

@@ -14,6 +14,7 @@ mod push;
 mod raw;
 mod scenario;
 mod schema;
+mod task;
 mod user;
 
 use serde::Serialize;
@@ -33,6 +34,7 @@ pub(crate) use self::push::*;
 pub(crate) use self::raw::RawJson;
 pub(crate) use self::scenario::*;
 pub(crate) use self::schema::*;
+pub(crate) use self::task::*;
 pub(crate) use self::user::*;
 
 /// A refusal, in the three dialects that official clients read at once.

@@ -47,7 +47,7 @@ pub(crate) use self::answers::{Stored, sweep};
 pub(crate) use self::bindings::follow_bindings;
 pub(crate) use self::bulk_cancel::BulkCanceled;
 pub(crate) use self::caller::{Caller, Credentials};
-pub(crate) use self::credential::{hash_hex, hex, hint, new_id, new_token};
+pub(crate) use self::credential::{hash, hash_hex, hex, hint, new_id, new_token};
 pub(crate) use self::inbox::{Changes, Completion, Deletion, OwnThread};
 pub(crate) use self::intents::ListFilter;
 pub(crate) use self::media::{
@@ -59,6 +59,7 @@ pub(crate) use self::resolve::Resolved;
 pub(crate) use self::scenarios::{Applied, AppliedAgent};
 pub(crate) use self::signing::Rotated;
 pub(crate) use self::submission::Submitted;
+pub(crate) use self::tasks::{LinkChannel, Linked, OpenLink, OpenTasks};
 pub(crate) use self::users::{Nick, user_address};
 pub(crate) use self::webhooks::{counters, sweep_subscriptions};
 use crate::clock::Deadline;

@@ -7,6 +7,7 @@
 mod cluster;
 mod environment;
 mod limits;
+mod mail;
 mod push;
 mod raft;
 mod storage;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::{ClusterConfig, PeerConfig};
 pub use limits::LimitsConfig;
+pub use mail::MailConfig;
 pub use push::PushConfig;
 pub use raft::RaftConfig;
 pub use storage::{Engine, StorageConfig};
@@ -53,6 +55,7 @@ pub struct Config {
     pub storage: StorageConfig,
     pub limits: LimitsConfig,
     pub push: PushConfig,
+    pub mail: MailConfig,
     pub telemetry: TelemetryConfig,
 }
 
@@ -158,6 +161,7 @@ impl Config {
         self.storage.validate()?;
         self.limits.validate()?;
         self.push.validate()?;
+        self.mail.validate()?;
         self.telemetry.validate()
     }
 }

@@ -18,6 +18,7 @@ pub mod config;
 pub mod control;
 pub mod inbox;
 pub mod intent;
+pub mod mail;
 pub mod metrics;
 pub mod node;
 pub mod outbox;

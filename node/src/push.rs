@@ -32,8 +32,9 @@ pub use subscribers::Subscribers;
 
 use self::guard::{Guard, Network};
 use self::tls::TlsError;
-use crate::config::PushConfig;
+use crate::config::{MailConfig, PushConfig};
 use crate::control::Control;
+use crate::mail::Mailer;
 
 /// What all shards of a node share for pushing.
 #[derive(Debug)]
@@ -43,12 +44,18 @@ pub struct Push {
     pub directory: Directory,
     pub room: Arc<Room>,
     pub sender: Arc<dyn Sender>,
+    pub mail: MailConfig,
+    pub mailer: Box<dyn Mailer>,
 }
 
 impl Push {
     /// # Errors
     /// When `push.ca-file` cannot be used.
-    pub fn new(config: &PushConfig, control: Arc<Control>) -> Result<Arc<Self>, TlsError> {
+    pub fn new(
+        config: &PushConfig,
+        mail: (&MailConfig, Box<dyn Mailer>),
+        control: Arc<Control>,
+    ) -> Result<Arc<Self>, TlsError> {
         let guard = Guard {
             allow_private: config.allow_private_targets,
             allowed: config.allowed_networks.iter().filter_map(|it| Network::parse(it)).collect(),
@@ -61,6 +68,8 @@ impl Push {
             directory: Directory::new(control),
             room: Room::new(config),
             sender: Arc::new(sender),
+            mail: mail.0.clone(),
+            mailer: mail.1,
         }))
     }
 

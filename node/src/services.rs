@@ -95,7 +95,12 @@ pub fn start(parts: &Parts<'_>, listener: TcpListener) {
         control.reader.clone(),
         Arc::clone(&parts.appliers.control),
     );
-    let push = match Push::new(&parts.config.push, Arc::clone(&control)) {
+    let config = &parts.config;
+    let mailer = match crate::mail::mailer(&config.mail, &config.node.data_dir) {
+        Ok(mailer) => mailer,
+        Err(problem) => return tasks.fatal().report(format!("mail.smtp-url {problem}")),
+    };
+    let push = match Push::new(&config.push, (&config.mail, mailer), Arc::clone(&control)) {
         Ok(push) => push,
         Err(error) => return tasks.fatal().report(error.to_string()),
     };

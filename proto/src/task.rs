@@ -1,6 +1,15 @@
 //! What an answer to a human task has to keep to (contract, tasks.md 2 and 3). The gateway tells with
 //! it what is wrong before it looks at the form; the node decides with it.
 
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use crate::ids::IntentId;
 use crate::log::TaskRules;
 
 /// Outcomes that say no: they fail an intent, and no form has to be filled in for them.
@@ -61,9 +70,70 @@ pub fn is_mail_address(assignee: &str) -> bool {
     !name.is_empty() && !host.is_empty() && assignee.len() <= 320 && assignee.chars().all(plain)
 }
 
+/// What a link that answers a task carries: which intent, so that every gateway finds its shard, and
+/// a random secret, of which only the hash is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LinkToken {
+    pub intent_id: IntentId,
+    pub secret: [u8; 32],
+}
+
+impl LinkToken {
+    #[must_use]
+    pub fn hash(&self) -> Bytes {
+        Bytes::copy_from_slice(&Sha256::digest(self.secret))
+    }
+}
+
+impl fmt::Display for LinkToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = [&self.intent_id.as_bytes()[..], &self.secret].concat();
+        f.write_str(&URL_SAFE_NO_PAD.encode(whole))
+    }
+}
+
+/// The secret is nobody's business in a log.
+impl fmt::Debug for LinkToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkToken").field("intent_id", &self.intent_id).finish_non_exhaustive()
+    }
+}
+
+/// The text is no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no link token")]
+pub struct NoToken;
+
+impl FromStr for LinkToken {
+    type Err = NoToken;
+
+    fn from_str(text: &str) -> Result<Self, NoToken> {
+        let whole = URL_SAFE_NO_PAD.decode(text).map_err(|_| NoToken)?;
+        let (id, secret) = whole.split_at_checked(16).ok_or(NoToken)?;
+        Ok(Self {
+            intent_id: IntentId::from_slice(id).map_err(|_| NoToken)?,
+            secret: secret.try_into().map_err(|_| NoToken)?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Slot;
+
+    #[test]
+    fn a_token_comes_back_from_its_text() {
+        let intent_id = IntentId::new(1_700_000_000_000, Slot::new(9).unwrap(), 1);
+        let token = LinkToken { intent_id, secret: [0xfb; 32] };
+        let text = token.to_string();
+        assert_eq!(text.len(), 64);
+        assert_eq!(text.parse(), Ok(token));
+        assert!(!format!("{token:?}").contains("251"));
+        for bad in ["", "x", &text[..63], &format!("{text}A"), &text.replace('-', "+")] {
+            assert_eq!(bad.parse::<LinkToken>(), Err(NoToken), "{bad}");
+        }
+    }
 
     fn rules(allowed: &[&str], aliases: &[&str]) -> TaskRules {
         let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();

@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use axp_gateway::config as gateway;
 use axp_gateway::seed::{self, SeedRequest};
 use axp_gateway::{Gateway, GatewayHandle};
-use axp_node::config::{Engine, StorageConfig};
+use axp_node::config::{Engine, MailConfig, StorageConfig};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -58,6 +58,10 @@ pub(crate) struct DevArgs {
     /// Leave contexts as they are.
     #[arg(long)]
     no_context: bool,
+    /// The server that mails human tasks, such as smtp://127.0.0.1:1025; left out, mails are kept in
+    /// the folder `mail-outbox` of a node.
+    #[arg(long, env = "AXP_SMTP_URL", hide_env_values = true, value_name = "URL")]
+    smtp_url: Option<String>,
     /// The storage engine. Fixed for a data folder.
     #[arg(long, value_enum, default_value_t = EngineName::Fjall)]
     engine: EngineName,
@@ -92,7 +96,8 @@ pub(crate) fn run(args: DevArgs, json: bool) -> anyhow::Result<Exit> {
     runtime.context("cannot start the runtime")?.block_on(dev(args))
 }
 
-async fn dev(args: DevArgs) -> anyhow::Result<Exit> {
+async fn dev(mut args: DevArgs) -> anyhow::Result<Exit> {
+    args.listen = known_port(&args.listen)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = async move {
@@ -109,8 +114,9 @@ async fn dev(args: DevArgs) -> anyhow::Result<Exit> {
         None => folder.api_key()?,
     };
     let storage = StorageConfig { engine: args.engine.engine(), ..StorageConfig::default() };
+    let mail = mail(&args);
     let nodes = tokio::select! {
-        nodes = Nodes::start(&folder, args.nodes, &storage) => nodes?,
+        nodes = Nodes::start(&folder, args.nodes, &storage, &mail) => nodes?,
         () = &mut stop => return Ok(Exit::Success),
     };
     // Once the nodes run, whatever ends us has to stop them in order.
@@ -244,6 +250,23 @@ fn log(json: bool) -> anyhow::Result<()> {
         bail!("logging cannot be set up: {error}");
     }
     Ok(())
+}
+
+/// Links in mails lead to the gateway, which starts after the nodes that send them.
+fn known_port(listen: &str) -> anyhow::Result<String> {
+    if !listen.ends_with(":0") {
+        return Ok(listen.to_owned());
+    }
+    let free = std::net::TcpListener::bind(listen).with_context(|| format!("binding {listen}"))?;
+    Ok(free.local_addr()?.to_string())
+}
+
+fn mail(args: &DevArgs) -> MailConfig {
+    MailConfig {
+        smtp_url: args.smtp_url.clone().unwrap_or_default(),
+        public_url: format!("http://{}", args.listen),
+        ..MailConfig::default()
+    }
 }
 
 fn node_count(text: &str) -> Result<u8, String> {

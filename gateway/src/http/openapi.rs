@@ -16,7 +16,7 @@ pub(super) use self::scenarios_body::*;
 use super::access::documented as access;
 use super::{
     agents, approvals, capabilities, health, inbox, intents, invites, media, pushes, scenarios,
-    schemas, service_accounts, streams, users, webhooks,
+    schemas, service_accounts, streams, tasks, users, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -40,6 +40,7 @@ use super::{
         intents::bulk_cancel,
         streams::intent,
         streams::agent,
+        tasks::list,
         agents::list,
         agents::get,
         access::send::get,
@@ -145,7 +146,7 @@ mod tests {
                 assert_eq!(operation["security"].is_null(), path == "/health", "{method} {path}");
             }
         }
-        assert_eq!(operations, 74);
+        assert_eq!(operations, 75);
         assert!(document["components"]["schemas"]["IntentBody"].is_object());
     }
 }

@@ -182,8 +182,11 @@ pub(crate) fn redelivered_body(id: IntentId, attempts: u32, at_ms: i64) -> Redel
 /// A push that was given up. It names an intent, or an event and a subscription.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeadLetterBody {
-    /// `agent` or `subscription`.
+    /// `agent`, `subscription` or `mail`.
     pub(crate) kind: &'static str,
+    /// Of a mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recipient: Option<String>,
     pub(crate) intent_id: Option<String>,
     pub(crate) to_agent: Option<String>,
     pub(crate) event_id: Option<String>,
@@ -197,7 +200,12 @@ pub(crate) struct DeadLetterBody {
 pub(crate) fn dead_letter_body(parcel: &Parcel) -> DeadLetterBody {
     let id = |bytes: &[u8]| IntentId::from_slice(bytes).ok().map(|id| id.to_string());
     DeadLetterBody {
-        kind: if parcel.event_id.is_empty() { "agent" } else { "subscription" },
+        kind: match (&parcel.mail, parcel.event_id.is_empty()) {
+            (Some(_), _) => "mail",
+            (None, true) => "agent",
+            (None, false) => "subscription",
+        },
+        recipient: parcel.mail.as_ref().map(|mail| mail.recipient.clone()),
         intent_id: id(&parcel.intent_id),
         to_agent: present(&parcel.address),
         event_id: id(&parcel.event_id),

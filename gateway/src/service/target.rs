@@ -73,6 +73,17 @@ impl Service {
         Ok(target)
     }
 
+    /// A registered agent of an organization, as whoever holds an intent.
+    pub(super) fn registered(&self, organization: &str, address: &str) -> Option<Holder> {
+        match locate(&self.cluster.cache.load(), address) {
+            Located::Agent(org_id, workspace_id, mode) if org_id == organization => {
+                let address = address.to_owned();
+                Some(Target { address, org_id, workspace_id, mode }.into_holder())
+            }
+            _ => None,
+        }
+    }
+
     /// Who is asked when nobody answers: an address like any other, or a person's mail address, whose
     /// mailbox is the caller's workspace's.
     ///

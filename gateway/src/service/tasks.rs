@@ -3,7 +3,11 @@
 
 mod answer;
 mod form;
+mod linked;
+mod list;
 mod rules;
 
 pub(super) use self::answer::{Prepared, is_task_pending};
+pub(crate) use self::linked::{LinkChannel, Linked, OpenLink};
+pub(crate) use self::list::OpenTasks;
 pub(super) use self::rules::rules;

@@ -23,5 +23,6 @@ mod schemas;
 mod shapes;
 mod shutdown;
 mod streams;
+mod tasks;
 mod users;
 mod webhooks;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axp_proto::log::{DeliveryMode, Status, StepEnded, Submission, TimerKind};
+use axp_proto::log::{DeliveryMode, Status, StepEnded, Submission, TaskLink, TimerKind};
 use bytes::Bytes;
 
 pub(super) mod acknowledge;
@@ -69,6 +69,8 @@ pub enum Command {
     },
     /// A step of this intent's workflow has ended.
     StepEnded(StepEnded),
+    /// Somebody who is asked gets a link to answer with.
+    AddLink(TaskLink),
     /// A timer says that it is due.
     Expire(TimerKind),
 }
@@ -85,6 +87,7 @@ impl Command {
                 | Self::StartStep(_)
                 | Self::StopStep { .. }
                 | Self::StepEnded(_)
+                | Self::AddLink(_)
         )
     }
 }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use axp_proto::ids::IntentId;
 use axp_proto::log::effect::Kind as EffectKind;
 use axp_proto::log::{
-    DeliveryMode, Deposit, Effect, Event, EventType, QueuePush, StateChange, Status, Submission,
-    TimerChange, TimerKind, WaitingReason, Withdraw, WithdrawPush, state_change,
+    DeliveryMode, Deposit, Effect, Event, EventType, Holder, QueuePush, StateChange, Status,
+    Submission, TaskLink, TaskLinks, TimerChange, TimerKind, WaitingReason, Withdraw, WithdrawPush,
+    state_change,
 };
 
 use super::command::{
     Command, acknowledge, agent_result, control_resume, delivery_result, expire, rebind, resolve,
     task_result, transfer, update_controls, update_policy,
 };
-use super::notice;
 use super::rejection::Rejection;
 use super::state::Intent;
-use super::workflow;
+use super::{links, notice, workflow};
 
 /// What a command leads to.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,7 @@ pub fn decide(
         Command::DeliveryResult(result) => Ok(delivery_result::decide(intent, result, now_ms)),
         Command::StopStep { status, reason } => Ok(workflow::stop(intent, *status, reason, now_ms)),
         Command::StepEnded(ended) => Ok(workflow::step_ended(intent, ended, now_ms)),
+        Command::AddLink(link) => links::add(intent, link),
         Command::Expire(kind) => Ok(expire::decide(intent, *kind, now_ms)),
     }
 }
@@ -135,6 +136,20 @@ impl Decision {
                 again: after.state.status() != Status::Submitted,
             }));
         }
+    }
+
+    /// Puts links in the place of all that were; those of others than `passed_to` end with a task that
+    /// was passed on.
+    pub(super) fn set_links(&mut self, mut links: Vec<TaskLink>, passed_to: Option<&Holder>) {
+        if links.is_empty() {
+            return;
+        }
+        if let Some(to) = passed_to {
+            let address = to.mailbox.as_ref().map(|it| it.address.as_str()).unwrap_or_default();
+            links::revoke_for_others(&mut links, address);
+        }
+        self.changes.retain(|it| !matches!(it.kind, Some(state_change::Kind::Links(_))));
+        self.change(state_change::Kind::Links(TaskLinks { links }));
     }
 
     fn effect(&mut self, kind: EffectKind) {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axp_proto::ids::IntentId;
 use axp_proto::log::{
     DeliveryMode, Event, Holder, IntentState, MailboxKey, Status, Submission, TimerKind,
-    WaitingReason,
 };
 
 use super::command::submit::is_deposited;
 use super::members::number;
+use super::task::waits_for_human;
 
 /// One intent: what was asked, where it stands, and how it ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,8 +87,7 @@ impl Intent {
     /// Whether it waits for a person.
     #[must_use]
     pub fn waits_for_human(&self) -> bool {
-        self.state.status() == Status::Waiting
-            && self.state.waiting_reason() == WaitingReason::Human
+        waits_for_human(&self.state)
     }
 
     /// A control with a number for a value.

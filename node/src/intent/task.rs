@@ -1,6 +1,6 @@
 //! Which human task waits for an answer now. All that is done with human tasks asks here.
 
-use axp_proto::log::TaskRules;
+use axp_proto::log::{IntentState, Status, TaskRules, WaitingReason};
 use bytes::Bytes;
 
 use super::state::Intent;
@@ -16,6 +16,18 @@ pub struct Task {
     pub json: Bytes,
 }
 
+/// The number of the task that an intent waits with, if it does: that of its workflow's step.
+#[must_use]
+pub fn number(state: &IntentState) -> u32 {
+    state.workflow.as_ref().map_or(0, |workflow| workflow.entered)
+}
+
+/// Whether an intent waits for a person; with a task, that is.
+#[must_use]
+pub fn waits_for_human(state: &IntentState) -> bool {
+    state.status() == Status::Waiting && state.waiting_reason() == WaitingReason::Human
+}
+
 /// The task that waits for an answer, if any does.
 #[must_use]
 pub fn current(intent: &Intent) -> Option<Task> {
@@ -28,7 +40,7 @@ pub fn current(intent: &Intent) -> Option<Task> {
         return None;
     }
     Some(Task {
-        number: 0,
+        number: number(&intent.state),
         rules: submission.task.clone().unwrap_or_default(),
         json: submission.human_task_json.clone(),
     })

@@ -15,6 +15,7 @@ use super::*;
 mod delivery;
 pub(crate) mod histories;
 mod human;
+mod links;
 mod policy;
 mod workflow;
 

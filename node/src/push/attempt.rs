@@ -4,6 +4,8 @@
 //! be locked. An attempt that ends without a word (a crash, a lost leadership) leaves a claim behind
 //! that comes due after the longest time that its request can last.
 
+mod mail;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +79,9 @@ impl Attempt {
     }
 
     async fn work(&self, parcel: &Parcel, destination: Destination) -> Result<(), ExecuteError> {
+        if let Some(mail) = &parcel.mail {
+            return self.mail(parcel, mail).await;
+        }
         let matter = match self.matter(parcel)? {
             Matter::Over => return self.remove(parcel).await,
             Matter::GivenUp => return self.bury(parcel, &parcel.last_error).await,
@@ -90,7 +95,7 @@ impl Attempt {
                 count(parcel, "nowhere");
                 self.failed(parcel, &matter, reason).await
             }
-            Destination::Unknown => Err(ExecuteError::Unknown),
+            Destination::Unknown | Destination::Mail => Err(ExecuteError::Unknown),
         }
     }
 
@@ -126,18 +131,7 @@ impl Attempt {
         // Counted from before the claim is proposed: whoever sees the claim come due later can rely
         // on this request being over.
         let until = Instant::now() + timeout;
-        let now_ms = self.shard.clock.now_ms();
-        let claimed = Parcel {
-            state: ParcelState::Claimed.into(),
-            attempt: parcel.attempt + 1,
-            term: self.term,
-            due_at_ms: now_ms + milliseconds(timeout + CLAIM_MARGIN),
-            changed_at_ms: now_ms,
-            ..parcel.clone()
-        };
-        let Some(claimed) = self.change(parcel, claimed).await? else { return Ok(()) };
-        let late_ms = (now_ms - parcel.due_at_ms).max(0);
-        metrics::histogram!(names::LATENESS_SECONDS).record(late_ms as f64 / 1000.0);
+        let Some(claimed) = self.claim(parcel, timeout).await? else { return Ok(()) };
         let began = Instant::now();
         let sent = match letter(&claimed, matter, callback, self.shard.clock.now_ms()) {
             Some(letter) => {
@@ -157,6 +151,30 @@ impl Attempt {
                 self.failed(&claimed, matter, &error.to_string()).await
             }
         }
+    }
+
+    /// The parcel as claimed for an attempt that takes so long at most, or nothing when somebody else
+    /// was faster.
+    async fn claim(
+        &self,
+        parcel: &Parcel,
+        timeout: Duration,
+    ) -> Result<Option<Parcel>, ExecuteError> {
+        let now_ms = self.shard.clock.now_ms();
+        let claimed = Parcel {
+            state: ParcelState::Claimed.into(),
+            attempt: parcel.attempt + 1,
+            term: self.term,
+            due_at_ms: now_ms + milliseconds(timeout + CLAIM_MARGIN),
+            changed_at_ms: now_ms,
+            ..parcel.clone()
+        };
+        let claimed = self.change(parcel, claimed).await?;
+        if claimed.is_some() {
+            let late_ms = (now_ms - parcel.due_at_ms).max(0);
+            metrics::histogram!(names::LATENESS_SECONDS).record(late_ms as f64 / 1000.0);
+        }
+        Ok(claimed)
     }
 
     async fn delivered(&self, parcel: &Parcel, matter: &Matter) -> Result<(), ExecuteError> {
@@ -195,7 +213,12 @@ impl Attempt {
             return self.bury(&parcel, reason).await;
         }
         let now_ms = self.shard.clock.now_ms();
-        let pause = retry::pause_ms(&self.push.config, failures, rand::random());
+        let pause = retry::pause_ms(
+            &self.push.config.retry_ms,
+            self.push.config.retry_jitter,
+            failures,
+            rand::random(),
+        );
         let again = Parcel {
             state: ParcelState::Queued.into(),
             due_at_ms: now_ms + pause,
@@ -325,7 +348,11 @@ fn letter(parcel: &Parcel, matter: &Matter, callback: &Callback, now_ms: i64) ->
 }
 
 fn kind(parcel: &Parcel) -> &'static str {
-    if parcel.event_id.is_empty() { "agent" } else { "subscription" }
+    match (&parcel.mail, parcel.event_id.is_empty()) {
+        (Some(_), _) => "mail",
+        (None, true) => "agent",
+        (None, false) => "subscription",
+    }
 }
 
 fn count(parcel: &Parcel, outcome: &'static str) {

@@ -20,6 +20,8 @@ const UNKNOWN_FOR_MS: i64 = 60_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     Callback(Callback),
+    /// A person, by mail.
+    Mail,
     /// The agent wants its deliveries by another road.
     Elsewhere(DeliveryMode),
     /// The subscription wants no more.
@@ -56,6 +58,9 @@ impl Directory {
     /// # Errors
     /// When storage fails.
     pub fn find(&self, parcel: &Parcel, now_ms: i64) -> Result<Destination, Error> {
+        if parcel.mail.is_some() {
+            return Ok(Destination::Mail);
+        }
         let found = if parcel.event_id.is_empty() {
             self.agent(&parcel.address, now_ms)?
         } else {

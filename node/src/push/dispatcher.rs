@@ -37,6 +37,8 @@ const NO_ROOM_MS: i64 = 50;
 const OPEN_MS: i64 = 200;
 /// Parcels that need no connection and are worked on at the same time.
 const SETTLING_MAX: usize = 64;
+/// What the mail server is called where room is shared: no host has such a name.
+const MAIL: &str = "mail:";
 /// Rows that are forgotten at a time.
 const FORGET_MAX: usize = 64;
 
@@ -168,6 +170,11 @@ impl Dispatcher {
                     Err(Full::Node) => return Ok(Err((Look::NodeIsFull, NO_ROOM_MS))),
                 }
             }
+            Destination::Mail => match push.room.enter(&parcel.workspace_id, MAIL) {
+                Ok(place) => Some(place),
+                Err(Full::Receiver) => return Ok(Err((Look::Goes, NO_ROOM_MS))),
+                Err(Full::Node) => return Ok(Err((Look::NodeIsFull, NO_ROOM_MS))),
+            },
             _ if self.settling >= SETTLING_MAX => return Ok(Err((Look::Goes, NO_ROOM_MS))),
             _ => None,
         };

@@ -6,7 +6,7 @@ pub const PARCELS_WAITING: &str = "axp_push_parcels_waiting";
 pub const PARCELS_DEAD: &str = "axp_push_parcels_dead";
 /// Attempts under way on this node.
 pub const ATTEMPTS_IN_FLIGHT: &str = "axp_push_attempts_in_flight";
-/// Attempts that ended. Labels: kind (agent, subscription), outcome.
+/// Attempts that ended. Labels: kind (agent, subscription, mail), outcome.
 pub const ATTEMPTS_TOTAL: &str = "axp_push_attempts_total";
 /// Time of one attempt, from looking the host up to the answer.
 pub const ATTEMPT_SECONDS: &str = "axp_push_attempt_seconds";

@@ -80,6 +80,7 @@ fn command(wire: WireCommand, caller: &str) -> Command {
                 task_sha256: audit.task_sha256,
             }),
             request_id: result.request_id,
+            link_hash: result.link_hash,
         }),
         WireCommand::UpdateControls(update) => Command::UpdateControls(UpdateControls {
             patch: update.patch,

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::IntentId;
-use axp_proto::log::MailboxKey;
+use axp_proto::log::{MailboxKey, OpenTask};
 use axp_proto::node::query_request::Query;
 use axp_proto::node::query_response::Outcome;
 use axp_proto::node::{
-    DeliveryList, EventList, IntentList, ListIntents, MailboxBacklog, ParcelList, QueryRequest,
-    QueryResponse, Scope,
+    DeliveryList, EventList, IntentList, LinkedTask, ListIntents, MailboxBacklog, ParcelList,
+    QueryRequest, QueryResponse, Scope, TaskList, TaskRow,
 };
 use tonic::Status;
 
 use super::{Context, push, records, rejection, view};
-use crate::intent::{Caller, Rejection};
+use crate::intent::{Caller, Intent, Rejection};
 use crate::shard::handle::storage;
 use crate::shard::{ExecuteError, Shard};
 
@@ -89,7 +89,25 @@ async fn read(shard: &Arc<Shard>, scope: &Scope, query: Query) -> Result<Outcome
             let approval = shard.reader().approval(&place).map_err(storage)?;
             approval.map(Outcome::Approval).ok_or_else(|| unknown("approval not found"))
         }
-        Query::ListTasks(_) | Query::GetLinkedTask(_) => Err(unknown("not served yet")),
+        Query::ListTasks(list) => {
+            let after = (!list.after.is_empty()).then(|| intent_id(&list.after)).transpose()?;
+            let (workspace, limit) = (&scope.workspace_id, limit(list.limit));
+            let tasks = shard.reader().open_tasks(workspace, after, &list.assignee, limit);
+            let row = |(row, intent): (OpenTask, Intent)| TaskRow {
+                assigned_at_ms: row.assigned_at_ms,
+                intent: Some(view(&intent)),
+            };
+            let tasks = tasks.map_err(storage)?.into_iter().map(row).collect();
+            Ok(Outcome::Tasks(TaskList { tasks }))
+        }
+        Query::GetLinkedTask(get) => {
+            let intent = shard.reader().intent(intent_id(&get.intent_id)?).map_err(storage)?;
+            let found = intent.and_then(|intent| {
+                let link = intent.state.links.iter().find(|it| it.hash == get.link_hash)?.clone();
+                Some(LinkedTask { link: Some(link), intent: Some(view(&intent)) })
+            });
+            found.map(Outcome::LinkedTask).ok_or_else(|| unknown("link not found"))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod mailbox;
 mod outbox;
 mod push;
 mod record;
+mod task;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

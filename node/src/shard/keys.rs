@@ -36,7 +36,17 @@ pub fn list_row(workspace_id: &str, id: IntentId) -> Vec<u8> {
     tagged(b'l', &[workspace_id.as_bytes(), &[0], &newest_first])
 }
 
-/// The intent id at the end of a list key.
+/// Open human tasks of a workspace, of the newest intent first -> `OpenTask`.
+pub fn open_tasks(workspace_id: &str) -> Vec<u8> {
+    tagged(b'b', &[workspace_id.as_bytes(), &[0]])
+}
+
+pub fn open_task(workspace_id: &str, id: IntentId) -> Vec<u8> {
+    let newest_first = id.as_bytes().map(|byte| !byte);
+    tagged(b'b', &[workspace_id.as_bytes(), &[0], &newest_first])
+}
+
+/// The intent id at the end of a key of a list or of an open task.
 pub fn list_row_id(key: &[u8]) -> Option<IntentId> {
     let inverted = key.last_chunk::<16>()?;
     IntentId::from_slice(&inverted.map(|byte| !byte)).ok()
@@ -138,6 +148,9 @@ pub const MAILBOX_STEP: &[u8] = b"q";
 
 /// What is to be pushed: the delivery of an intent, or of an event to a subscription -> `Parcel`.
 pub fn parcel(parcel: &Parcel) -> Vec<u8> {
+    if let Some(mail) = &parcel.mail {
+        return tagged(b'g', &[b"m", &parcel.intent_id, mail.recipient.as_bytes()]);
+    }
     if parcel.event_id.is_empty() {
         return intent_parcel(&parcel.intent_id);
     }
@@ -160,6 +173,9 @@ pub fn event_parcels(event_id: &[u8]) -> Vec<u8> {
 /// Who a parcel is for, as the order of its parcels knows it. Two receivers never share a name, and
 /// no name has a zero byte.
 pub fn receiver(parcel: &Parcel) -> String {
+    if let Some(mail) = &parcel.mail {
+        return format!("m/{}", mail.recipient);
+    }
     if parcel.event_id.is_empty() {
         return format!("a/{}/{}", parcel.workspace_id, parcel.address);
     }

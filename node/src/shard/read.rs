@@ -20,6 +20,7 @@ use super::tables::{Rows, decode};
 use crate::intent::Intent;
 
 mod push;
+mod task;
 
 pub use push::DueParcels;
 

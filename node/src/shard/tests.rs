@@ -4,6 +4,7 @@
 mod inbox;
 mod push;
 mod snapshot;
+mod task;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

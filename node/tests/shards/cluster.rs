@@ -95,6 +95,11 @@ impl Cluster {
         }
     }
 
+    /// Where the nodes keep what they keep.
+    pub(crate) fn data_dirs(&self) -> Vec<std::path::PathBuf> {
+        self.configs.iter().map(|config| config.node.data_dir.clone()).collect()
+    }
+
     pub(crate) fn channel(&self, index: usize) -> Channel {
         let address = format!("http://{}", self.configs[index].node.api_listen);
         Channel::from_shared(address).unwrap().connect_lazy()

@@ -8,6 +8,7 @@ mod lifecycle;
 mod push;
 mod receiver;
 mod records;
+mod tasks;
 
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use axp_node::config::{
-    ClusterConfig, Config, NodeConfig, PeerConfig, PushConfig, RaftConfig, StorageConfig,
+    ClusterConfig, Config, MailConfig, NodeConfig, PeerConfig, PushConfig, RaftConfig,
+    StorageConfig,
 };
 use axp_node::{Listeners, Node, NodeHandle};
 use futures_util::future::{join_all, select_all, try_join_all};
@@ -24,6 +25,7 @@ impl Nodes {
         folder: &Folder,
         count: u8,
         storage: &StorageConfig,
+        mail: &MailConfig,
     ) -> anyhow::Result<Self> {
         let mut bound = Vec::new();
         for id in 1..=u64::from(count) {
@@ -52,6 +54,7 @@ impl Nodes {
                 raft: timing(count),
                 storage: storage.clone(),
                 push: push(),
+                mail: mail.clone(),
                 ..Config::default()
             };
             Box::pin(Node::start_on(config, listeners))

@@ -73,7 +73,7 @@ impl Service {
     }
 
     /// Holds an answer to its task, in the order of the contract.
-    async fn hold_to(
+    pub(super) async fn hold_to(
         &self,
         view: &IntentView,
         task: &CurrentTask,
@@ -119,14 +119,15 @@ impl Service {
     }
 }
 
+/// What an answer says.
 #[derive(Debug)]
-struct Answer {
-    result: TaskResult,
-    members: Map<String, Value>,
-    delegate_to: Option<String>,
+pub(super) struct Answer {
+    pub(super) result: TaskResult,
+    pub(super) members: Map<String, Value>,
+    pub(super) delegate_to: Option<String>,
 }
 
-fn parse(answer: &Bytes) -> Result<Answer, ApiError> {
+pub(super) fn parse(answer: &Bytes) -> Result<Answer, ApiError> {
     let mut reader = Reader::nested(answer, "task_result")?;
     let outcome = reader.required_string("outcome", 1, OUTCOME_MAX).unwrap_or_default();
     let comment = reader.string("comment", 1, COMMENT_MAX).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use axp_proto::ids::IntentId;
 use axp_proto::log::{
     Approval, Delivery, Event, EventType, IntentState, MailboxEntry, Member, Parcel, Policy,
-    PublishEvent, Status, Submission, Thread, WaitingReason, WorkflowState,
+    PublishEvent, Status, Submission, TaskLink, Thread, WaitingReason, WorkflowState,
 };
 use axp_proto::node::{CurrentTask, InboxRequest, IntentView, Row};
 use bytes::Bytes;
@@ -32,6 +32,8 @@ pub(crate) struct State {
     /// Threads by the address of their owner and the intent.
     pub(crate) threads: BTreeMap<(String, Bytes), Thread>,
     pub(crate) approvals: HashMap<String, Approval>,
+    /// Links that answer tasks, by hash.
+    pub(crate) links: HashMap<Bytes, (IntentId, TaskLink)>,
     /// Outcomes do not arrive where `reply_to` says.
     pub(crate) hold_outcomes: bool,
     /// Actions on inboxes that arrived, in order.

@@ -4,18 +4,19 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 
 use axp_proto::ids::IntentId;
-use axp_proto::log::{EventType, IntentSummary, Status as IntentStatus, Submission};
+use axp_proto::log::{EventType, IntentSummary, Status as IntentStatus, Submission, TaskLinkState};
 use axp_proto::node::shard_server::Shard;
 use axp_proto::node::{
     Accepted, CallFailed, CommitRecordsRequest, CommitRecordsResponse, DeliverRequest,
     DeliverResponse, DeliveryList, EventList, ExecuteAnswer, ExecuteAnswers, ExecuteBatch,
     ExecuteCall, ExecuteRequest, ExecuteResponse, InboxRequest, InboxResponse, IntentList,
-    IntentRow, ParcelList, PublishRequest, PublishResponse, QueryRequest, QueryResponse,
-    RedeliverRequest, RedeliverResponse, Rejection, Scope, SubscribeRequest, SubscribeResponse,
-    execute_answer, execute_request, execute_response, inbox_response, publish_response,
-    query_request, query_response, redeliver_response,
+    IntentRow, LinkedTask, ParcelList, PublishRequest, PublishResponse, QueryRequest,
+    QueryResponse, RedeliverRequest, RedeliverResponse, Rejection, Scope, SubscribeRequest,
+    SubscribeResponse, TaskList, TaskRow, execute_answer, execute_request, execute_response,
+    inbox_response, publish_response, query_request, query_response, redeliver_response,
 };
 use axp_proto::shard_map::{group_of, mailbox_slot};
+use axp_proto::task::is_assigned;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use tonic::{Request, Response, Status, Streaming};
@@ -230,6 +231,14 @@ fn command(
     if let execute_request::Command::Rebind(rebind) = command {
         return rebind_entry(state, id, rebind.mode);
     }
+    let own;
+    let scope = match linked(state, &command) {
+        Some(found) => {
+            own = found?;
+            Some(&own)
+        }
+        None => scope,
+    };
     let (_, intent) = visible(state, &id.to_bytes(), scope)?;
     if intent.status().is_terminal() {
         return Err(reject("invalid_state", "the intent has ended"));
@@ -304,6 +313,26 @@ fn command(
     Ok(accepted(id, intent))
 }
 
+/// With the authority of a link a command has the scope of the intent, once.
+fn linked(
+    state: &mut State,
+    command: &execute_request::Command,
+) -> Option<Result<Scope, Rejection>> {
+    let execute_request::Command::TaskResult(it) = command else { return None };
+    if it.link_hash.is_empty() {
+        return None;
+    }
+    let Some((id, link)) = state.links.get_mut(&it.link_hash) else {
+        return Some(Err(reject("not_found", "link not found")));
+    };
+    if link.state() != TaskLinkState::Open {
+        return Some(Err(reject("invalid_state", "the link was used")));
+    }
+    link.set_state(TaskLinkState::Used);
+    let workspace_id = state.intents[id].submission.workspace_id.clone();
+    Some(Ok(Scope { workspace_id, ..Scope::default() }))
+}
+
 /// The mailbox keeps how its owner wants each delivery.
 fn rebind_entry(state: &mut State, id: IntentId, mode: i32) -> Result<Accepted, Rejection> {
     let entries = state.mailboxes.values_mut().flatten();
@@ -352,6 +381,34 @@ fn query(state: &State, request: &QueryRequest) -> Result<query_response::Outcom
         query_request::Query::GetIntent(get) => {
             let (id, intent) = visible(state, &get.intent_id, scope)?;
             query_response::Outcome::Intent(intent.view(id))
+        }
+        query_request::Query::ListTasks(list) => {
+            let workspace = &scope.unwrap().workspace_id;
+            let after = IntentId::from_slice(&list.after).ok();
+            let wanted = |id: &IntentId, intent: &Intent| {
+                u32::from(group_of(id.slot(), SHARD_GROUPS)) == request.group
+                    && after.is_none_or(|after| *id < after)
+                    && intent.submission.workspace_id == *workspace
+                    && intent.view(*id).task.is_some()
+                    && (list.assignee.is_empty()
+                        || is_assigned(
+                            &intent.submission.task.as_ref().unwrap().assignees,
+                            &list.assignee,
+                        ))
+            };
+            let rows = state.intents.iter().rev().filter(|(id, intent)| wanted(id, intent));
+            let row = |(id, intent): (&IntentId, &Intent)| TaskRow {
+                assigned_at_ms: super::model::NOW_MS,
+                intent: Some(intent.view(*id)),
+            };
+            let tasks = rows.take(list.limit as usize).map(row).collect();
+            query_response::Outcome::Tasks(TaskList { tasks })
+        }
+        query_request::Query::GetLinkedTask(get) => {
+            let unknown = || reject("not_found", "link not found");
+            let (id, link) = state.links.get(&get.link_hash).ok_or_else(unknown)?;
+            let intent = Some(state.intents[id].view(*id));
+            query_response::Outcome::LinkedTask(LinkedTask { link: Some(link.clone()), intent })
         }
         query_request::Query::ListEvents(list) => {
             let (_, intent) = visible(state, &list.intent_id, scope)?;

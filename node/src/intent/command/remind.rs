@@ -8,8 +8,8 @@ use axp_proto::log::{
 
 use super::{submit, transfer};
 use crate::intent::decide::{Decision, next_event};
-use crate::intent::reminders;
 use crate::intent::state::Intent;
+use crate::intent::{mails, reminders};
 
 pub(in crate::intent) fn remind(intent: &Intent, now_ms: i64) -> Decision {
     let mut decision = Decision::default();
@@ -26,6 +26,7 @@ pub(in crate::intent) fn remind(intent: &Intent, now_ms: i64) -> Decision {
     });
     decision.change(Kind::RemindCount(count));
     reminders::follow(&mut decision, intent, count, now_ms);
+    decision.effects.extend(mails::reminded(intent, now_ms));
     decision
 }
 
@@ -40,6 +41,7 @@ pub(in crate::intent) fn escalate(intent: &Intent, now_ms: i64) -> Decision {
     }
     let to = escalation(intent);
     let address = to.mailbox.clone().unwrap_or_default().address;
+    let escalated = address.clone();
     let details = ObjectWriter::default().string("escalated_to", &address).finish();
     decision.events.push(Event {
         details_json: details,
@@ -57,6 +59,7 @@ pub(in crate::intent) fn escalate(intent: &Intent, now_ms: i64) -> Decision {
         let why = ObjectWriter::default().string("reason", "escalation");
         transfer::hand_over(&mut decision, intent, &to, (submit::RUNTIME, why), now_ms);
     }
+    decision.effects.extend(mails::escalated(intent, &escalated, now_ms));
     decision
 }
 

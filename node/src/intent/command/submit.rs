@@ -16,11 +16,11 @@ use axp_proto::log::{
 };
 
 use crate::intent::decide::{Decision, Verdict};
-use crate::intent::notice;
 use crate::intent::rejection::Rejection;
 use crate::intent::reminders;
 use crate::intent::state::Intent;
 use crate::intent::workflow::Walk;
+use crate::intent::{mails, notice};
 
 pub(in crate::intent) fn decide(
     id: IntentId,
@@ -80,6 +80,9 @@ fn first_append(mut intent: Intent, now_ms: i64) -> Decision {
     }
     if intent.waits_for_human() {
         reminders::begin(&mut decision, &intent, now_ms);
+        let rules = submission.task.as_ref();
+        intent.state.assignees = rules.map(|it| it.assignees.clone()).unwrap_or_default();
+        decision.effects.extend(mails::assigned(&intent, now_ms));
     }
     if intent.has_workflow() {
         decision.timers.iter().for_each(|timer| intent.change_timer(timer));

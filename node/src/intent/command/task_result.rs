@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::transfer::{self, Transfer};
 use super::{Expected, submit};
 use crate::intent::decide::{Decision, Verdict, next_event};
+use crate::intent::links;
 use crate::intent::rejection::Rejection;
 use crate::intent::state::Intent;
 use crate::intent::task::{self, Task};
@@ -41,6 +42,8 @@ pub struct TaskResult {
     pub audit: Option<TaskAudit>,
     /// The same for all attempts of one request.
     pub request_id: Bytes,
+    /// The hash of the link with which it came; empty without.
+    pub link_hash: Bytes,
 }
 
 pub(in crate::intent) fn decide(
@@ -64,6 +67,15 @@ pub(in crate::intent) fn decide(
     if answer.expected.is_stale(intent.state.policy_generation) {
         return Ok(Verdict::StaleGeneration);
     }
+    let link = match &answer.link_hash[..] {
+        [] => None,
+        hash => Some(links::check(intent, hash, &task, now_ms)?),
+    };
+    let answer = &TaskResult {
+        // Whoever has the link answers for whom it was made.
+        actor: link.map_or_else(|| answer.actor.clone(), |link| link.recipient.clone()),
+        ..answer.clone()
+    };
     check(&task.rules, &answer.outcome, &answer.comment, answer.has_evidence).map_err(
         |broken| {
             let message = format!("{}: {}", broken.field, broken.message);
@@ -74,12 +86,30 @@ pub(in crate::intent) fn decide(
         let (to, actor) = (to.clone(), answer.actor.clone());
         let transfer = Transfer { to, actor, reason: answer.comment.clone() };
         let details = audited(ObjectWriter::default(), answer, &task);
-        return transfer::pass_on(intent, &transfer, details, now_ms);
+        let verdict = transfer::pass_on(intent, &transfer, details, now_ms)?;
+        return Ok(consumed(verdict, intent, answer));
     }
-    if intent.has_workflow() {
-        return Ok(workflow::answered(intent, answer, &task, now_ms));
+    let decided = if intent.has_workflow() {
+        workflow::answered(intent, answer, &task, now_ms)
+    } else {
+        Verdict::Append(end(intent, answer, &task, now_ms))
+    };
+    Ok(consumed(decided, intent, answer))
+}
+
+/// A link is used up in the append of the decision, so that it decides once.
+pub(in crate::intent) fn consumed(
+    mut verdict: Verdict,
+    intent: &Intent,
+    answer: &TaskResult,
+) -> Verdict {
+    if let Verdict::Append(decision) = &mut verdict
+        && !answer.link_hash.is_empty()
+    {
+        let links = links::used(intent, &answer.link_hash);
+        decision.set_links(links, answer.delegate_to.as_ref());
     }
-    Ok(Verdict::Append(end(intent, answer, &task, now_ms)))
+    verdict
 }
 
 /// The answer ends the intent.

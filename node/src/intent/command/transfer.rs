@@ -12,8 +12,8 @@ use super::delivery_result::delivered;
 use super::submit;
 use crate::intent::decide::{Decision, Verdict, next_event};
 use crate::intent::rejection::Rejection;
-use crate::intent::reminders;
 use crate::intent::state::Intent;
+use crate::intent::{mails, reminders};
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transfer {
@@ -60,6 +60,10 @@ pub(in crate::intent) fn pass_on(
         decision.change(Kind::RemindCount(0));
         decision.clear(intent, &reminders::TIMERS);
         reminders::begin(&mut decision, intent, now_ms);
+        decision.set_links(intent.state.links.clone(), Some(&transfer.to));
+        let mut after = intent.clone();
+        after.observe(&decision);
+        decision.effects.extend(mails::assigned(&after, now_ms));
     }
     Ok(Verdict::Append(decision))
 }

@@ -101,6 +101,7 @@ impl Walk {
         let assignees = human.task.as_ref().map(|task| task.assignees.clone()).unwrap_or_default();
         self.ask(&assignees);
         self.deadline(step);
+        self.mail();
     }
 
     fn enter_wait(&mut self, step: &Step, wait: &WaitStep) {

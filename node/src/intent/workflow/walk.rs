@@ -11,7 +11,7 @@ use axp_proto::log::{
 use crate::intent::command::submit;
 use crate::intent::decide::{Decision, Verdict, next_event};
 use crate::intent::state::Intent;
-use crate::intent::{notice, reminders};
+use crate::intent::{mails, notice, reminders};
 
 /// Timers of the step at which a workflow is.
 const TIMERS: [TimerKind; 4] =
@@ -109,6 +109,13 @@ impl Walk {
         for change in self.decision.timers.get(known..).unwrap_or_default() {
             self.after.change_timer(change);
         }
+    }
+
+    /// Tells those by mail whom the step asks that was entered just now.
+    pub(super) fn mail(&mut self) {
+        let mut asked = self.after.clone();
+        asked.state.workflow = Some(self.state.clone());
+        self.decision.effects.extend(mails::assigned(&asked, self.now_ms));
     }
 
     fn assign(&mut self, names: Vec<String>) {

@@ -8,6 +8,7 @@ use axp_proto::log::{
 use axp_raft_store::{Error, Outcome, Transaction};
 
 use super::ShardApplier;
+use super::task::{self, Waited};
 use crate::intent::{fold, fold_changes, fold_timer};
 use crate::shard::bells::Topic;
 use crate::shard::keys;
@@ -32,12 +33,14 @@ impl ShardApplier {
         {
             return Ok(Outcome::Taken { record });
         }
+        let waited = stored.as_ref().and_then(Waited::of);
         let mut state = match (stored, &append.submission) {
             (Some(state), None) => state,
             (None, Some(submission)) => create(tx, id, submission),
             _ => return Err(Error::applier(format!("{id}: a submission belongs to seq 1"))),
         };
         self.fold_append(tx, id, &mut state, append)?;
+        task::follow(tx, id, waited.as_ref(), &state)?;
         if let Some(claim) = &append.idempotency {
             let seq = if append.events.is_empty() { 0 } else { state.last_seq };
             claim_key(tx, claim, id, &state, seq);

@@ -3,7 +3,8 @@
 use axp_proto::log::effect::Kind as EffectKind;
 use axp_proto::log::push_append::Kind;
 use axp_proto::log::{
-    Effect, Parcel, ParcelChange, ParcelState, PublishEvent, PushAppend, QueuePush, ReplayEvent,
+    Effect, Parcel, ParcelChange, ParcelState, PublishEvent, PushAppend, QueueMail, QueuePush,
+    ReplayEvent,
 };
 use axp_raft_store::{Error, Outcome, Transaction};
 
@@ -42,9 +43,7 @@ impl ShardApplier {
                 self.replace(tx, before.as_ref(), None)?;
                 Ok(true)
             }
-            Some(EffectKind::QueueMail(_)) => {
-                Err(Error::applier("a mail to be queued: this program is too old"))
-            }
+            Some(EffectKind::QueueMail(queue)) => self.queue_mail(tx, queue).map(|_| true),
             _ => Ok(false),
         }
     }
@@ -92,6 +91,19 @@ impl ShardApplier {
             queued_at_ms: queue.at_ms,
             changed_at_ms: queue.at_ms,
             again: queue.again,
+            ..Parcel::default()
+        };
+        self.queue(tx, parcel)
+    }
+
+    fn queue_mail(&self, tx: &mut Transaction<'_>, queue: &QueueMail) -> Result<u32, Error> {
+        let parcel = Parcel {
+            intent_id: queue.intent_id.clone(),
+            workspace_id: queue.workspace_id.clone(),
+            mail: queue.mail.clone(),
+            due_at_ms: queue.at_ms,
+            queued_at_ms: queue.at_ms,
+            changed_at_ms: queue.at_ms,
             ..Parcel::default()
         };
         self.queue(tx, parcel)
