@@ -48,8 +48,16 @@ impl<'a> Object<'a> {
         text.unwrap_or_default()
     }
 
+    /// A whole number. Where none makes no sense 0 is absent: clients that know no absence send it.
     pub(super) fn integer(&self, report: &mut Report, name: &str, least: u32) -> Option<u32> {
         let value = self.get(name)?;
+        if least > 0 && value.as_u64() == Some(0) {
+            report.warn(
+                &self.at(name),
+                format!("is 0 and ignored: it means something from {least} on"),
+            );
+            return None;
+        }
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
         let fits = number.filter(|number| *number >= least && i32::try_from(*number).is_ok());
         if fits.is_none() {

@@ -155,6 +155,12 @@ async fn errors_name_the_place_and_the_fix() {
         assert!(refused.json()["detail"].as_str().unwrap().contains(path.trim_end_matches(": ")));
         assert_eq!(refused.refusal(422), "validation_error");
     }
+    let zeros = json!([{ "step_id": "a", "assigned_to": "checker", "step_deadline_seconds": 0 }]);
+    assert_eq!(
+        errors(&world, &bundle(&zeros)).await,
+        [] as [&str; 0],
+        "a client that knows no absence"
+    );
     let nothing = json!({ "scenario_id": "a.b", "intent": { "type": "a.b" } });
     assert!(errors(&world, &nothing).await[0].starts_with("workflow.steps: "));
     for body in ["[]", "no json", "7"] {
