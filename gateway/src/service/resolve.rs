@@ -73,7 +73,8 @@ impl Service {
                 resolved.stale &= !own;
                 Ok(resolved)
             }
-            Err(rejection) if outcome.repeated && is_state(&rejection) => {
+            // Under a key there is nothing to guess: the shard would have known ours.
+            Err(rejection) if outcome.repeated && claim.is_none() && is_state(&rejection) => {
                 let intent = self.get_by_id(call, id).await?;
                 own_work(intent, request.command.as_ref()).ok_or_else(|| rejection.into())
             }
