@@ -9,9 +9,9 @@ use crate::output;
 
 /// Print a completion script.
 ///
-/// bash: axp completion bash > ~/.local/share/bash-completion/completions/axp
-/// zsh: axp completion zsh > "${fpath[1]}/_axp"
-/// fish: axp completion fish > ~/.config/fish/completions/axp.fish
+/// bash: `axp completion bash > ~/.local/share/bash-completion/completions/axp`
+/// zsh: `axp completion zsh > "${fpath[1]}/_axp"`
+/// fish: `axp completion fish > ~/.config/fish/completions/axp.fish`
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct CompletionArgs {

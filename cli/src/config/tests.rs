@@ -13,12 +13,12 @@ fn stored() -> (tempfile::TempDir, Folder) {
     (home, folder)
 }
 
-fn resolve(folder: &Folder, args: ServerArgs, environment: &[(&'static str, &str)]) -> Server {
+fn resolve(folder: &Folder, args: &ServerArgs, environment: &[(&'static str, &str)]) -> Server {
     let read = |name: &'static str| {
         let found = environment.iter().find(|(set, _)| *set == name);
         found.map(|(_, value)| (*value).to_owned())
     };
-    Server::resolve_in(&args, &read, Some(folder)).unwrap()
+    Server::resolve_in(args, &read, Some(folder)).unwrap()
 }
 
 fn shown(server: &Server) -> (String, Option<String>) {
@@ -33,12 +33,12 @@ fn flag(text: &str) -> Option<String> {
 #[test]
 fn the_first_context_is_current_until_another_is_chosen() {
     let (_home, folder) = stored();
-    let server = resolve(&folder, ServerArgs::default(), &[]);
+    let server = resolve(&folder, &ServerArgs::default(), &[]);
     let key = format!("{KEY} (context dev)");
     assert_eq!(shown(&server), ("http://dev:1 (context dev)".into(), Some(key)));
     assert!(choose(&folder, "far").unwrap());
     assert!(!choose(&folder, "near").unwrap());
-    let server = resolve(&folder, ServerArgs::default(), &[]);
+    let server = resolve(&folder, &ServerArgs::default(), &[]);
     assert_eq!(server.url.value, "https://far");
 }
 
@@ -46,23 +46,23 @@ fn the_first_context_is_current_until_another_is_chosen() {
 fn a_flag_beats_the_environment_and_that_beats_the_context() {
     let (_home, folder) = stored();
     let environment = [("AXME_BASE_URL", "http://env"), ("AXME_API_KEY", "env-key")];
-    let server = resolve(&folder, ServerArgs::default(), &environment);
+    let server = resolve(&folder, &ServerArgs::default(), &environment);
     let expected = (
         "http://env (environment AXME_BASE_URL)".to_owned(),
         Some("env-key (environment AXME_API_KEY)".to_owned()),
     );
     assert_eq!(shown(&server), expected);
     let flags = ServerArgs { url: flag("http://flag"), api_key: flag("k"), context: None };
-    let server = resolve(&folder, flags, &environment);
+    let server = resolve(&folder, &flags, &environment);
     assert_eq!(shown(&server), ("http://flag (--url)".into(), Some("k (--api-key)".into())));
     // A context that is named on the command line is meant, whatever is exported.
     let named = ServerArgs { context: flag("far"), ..ServerArgs::default() };
-    let server = resolve(&folder, named, &environment);
+    let server = resolve(&folder, &named, &environment);
     assert_eq!(server.url.source, Source::Context("far".into()));
     assert_eq!(server.key.unwrap().source, Source::Context("far".into()));
     // Of two variables, the URL beats the context's.
     let both = [("AXME_BASE_URL", "http://env"), ("AXP_CONTEXT", "far")];
-    let server = resolve(&folder, ServerArgs::default(), &both);
+    let server = resolve(&folder, &ServerArgs::default(), &both);
     assert_eq!(server.url.value, "http://env");
 }
 
@@ -70,9 +70,9 @@ fn a_flag_beats_the_environment_and_that_beats_the_context() {
 fn a_stored_key_is_sent_to_its_own_server_only() {
     let (_home, folder) = stored();
     let elsewhere = ServerArgs { url: flag("http://elsewhere"), ..ServerArgs::default() };
-    assert_eq!(resolve(&folder, elsewhere, &[]).key, None);
+    assert_eq!(resolve(&folder, &elsewhere, &[]).key, None);
     let own = ServerArgs { url: flag("http://dev:1/"), ..ServerArgs::default() };
-    assert_eq!(resolve(&folder, own, &[]).key.unwrap().value, KEY);
+    assert_eq!(resolve(&folder, &own, &[]).key.unwrap().value, KEY);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn keys_that_others_may_read_are_refused() {
     assert!(error.contains("mode 644") && error.contains("chmod 600"), "{error}");
     // What needs no stored key does not look at them.
     let flags = ServerArgs { url: flag("http://x"), api_key: flag("k"), context: None };
-    assert_eq!(resolve(&folder, flags, &[]).key.unwrap().value, "k");
+    assert_eq!(resolve(&folder, &flags, &[]).key.unwrap().value, "k");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_deleted_context_leaves_no_key() {
     assert!(delete(&folder, "dev").unwrap());
     assert!(!delete(&folder, "dev").unwrap());
     assert_eq!(key_of(&folder, "dev").unwrap(), None);
-    let server = resolve(&folder, ServerArgs::default(), &[]);
+    let server = resolve(&folder, &ServerArgs::default(), &[]);
     assert_eq!(shown(&server), (format!("{DEFAULT_URL} (default)"), None));
 }
 

@@ -72,7 +72,7 @@ fn command(wire: WireCommand, caller: &str) -> Command {
             has_evidence: result.has_evidence,
             actor: actor(result.actor),
             expected: Expected(result.expected_policy_generation),
-            delegate_to: result.delegate_to,
+            delegate_to: result.delegate_to.map(Box::new),
             expected_task: result.expected_task,
             audit: result.audit.map(|audit| TaskAudit {
                 channel: audit.channel,

@@ -290,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    fn fields(properties: Value) -> Vec<Field> {
+    fn fields(properties: &Value) -> Vec<Field> {
         let schema = json!({
             "properties": properties, "required": ["b"], "$defs": { "n": { "type": "number" } },
         });
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn properties_become_fields_of_their_kinds() {
-        let fields = fields(json!({
+        let fields = fields(&json!({
             "a_name": { "type": "string" }, "b": { "$ref": "#/$defs/n" },
             "c": { "enum": [1, "two"] }, "d": { "type": ["boolean", "null"] },
             "e": { "type": "object" }, "f": { "type": "string", "maxLength": 900 },

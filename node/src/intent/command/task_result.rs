@@ -35,7 +35,7 @@ pub struct TaskResult {
     pub actor: String,
     pub expected: Expected,
     /// The task goes on to somebody else.
-    pub delegate_to: Option<Holder>,
+    pub delegate_to: Option<Box<Holder>>,
     /// Number of the task that was looked at.
     pub expected_task: Option<u32>,
     /// How the answer came.
@@ -83,7 +83,7 @@ pub(in crate::intent) fn decide(
         },
     )?;
     if let Some(to) = &answer.delegate_to {
-        let (to, actor) = (to.clone(), answer.actor.clone());
+        let (to, actor) = (Holder::clone(to), answer.actor.clone());
         let transfer = Transfer { to, actor, reason: answer.comment.clone() };
         let details = audited(ObjectWriter::default(), answer, &task);
         let verdict = transfer::pass_on(intent, &transfer, details, now_ms)?;
@@ -107,7 +107,7 @@ pub(in crate::intent) fn consumed(
         && !answer.link_hash.is_empty()
     {
         let links = links::used(intent, &answer.link_hash);
-        decision.set_links(links, answer.delegate_to.as_ref());
+        decision.set_links(links, answer.delegate_to.as_deref());
     }
     verdict
 }

@@ -101,7 +101,7 @@ fn the_deciding_event_says_who_how_from_where_and_about_what() {
         r#""decided":{"by":"ann@acme.test","channel":"cli","from":"192.0.2.7","#,
         r#""task_sha256":"ab12","task_number":0}"#
     );
-    let to = Some(holder("bob", DeliveryMode::Inbox));
+    let to = Some(Box::new(holder("bob", DeliveryMode::Inbox)));
     for delegate_to in [None, to] {
         let (mut intent, _) = submitted(task());
         let audit = Some(audit.clone());
@@ -210,7 +210,7 @@ fn a_delegated_task_is_for_somebody_else_to_decide() {
     });
     run(&mut intent, &Command::Expire(TimerKind::Reminder), NOW + 10_000);
     let to = holder("bob", DeliveryMode::Inbox);
-    let delegated = TaskResult { delegate_to: Some(to), ..answer("delegated") };
+    let delegated = TaskResult { delegate_to: Some(Box::new(to)), ..answer("delegated") };
     let decision = run(&mut intent, &Command::TaskResult(delegated), NOW + 11_000);
     assert_eq!(types(&decision), [EventType::Transfer]);
     assert_eq!(intent.state.status(), Status::Waiting);

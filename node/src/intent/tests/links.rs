@@ -98,7 +98,7 @@ fn who_passes_a_task_on_takes_the_links_of_others_back() {
     let mailbox = MailboxKey { workspace_id: "w".into(), address: "bob@acme.test".into() };
     let to = Holder { mailbox: Some(mailbox), org_id: "o".into(), ..Holder::default() };
     let Command::TaskResult(passed) = by_link(1, "delegated") else { unreachable!() };
-    let passed = Command::TaskResult(TaskResult { delegate_to: Some(to), ..passed });
+    let passed = Command::TaskResult(TaskResult { delegate_to: Some(Box::new(to)), ..passed });
     let decision = run(&mut intent, &passed, NOW);
     assert_eq!(mails(&decision), [assigned("bob@acme.test")]);
     assert_eq!(decision.events[0].actor, ANN);
