@@ -252,7 +252,9 @@ async fn an_agent_that_finds_the_intent_itself_is_not_pushed_to_any_more() {
     submit_to(&cluster, "witness").await;
     witness.wait(3).await;
     assert_eq!(receiver.got().len(), 1);
-    assert!(dead_letters(&cluster, id).await.is_empty());
+    // The witness may be one by now, and in the same shard.
+    let dead = dead_letters(&cluster, id).await;
+    assert!(dead.iter().all(|parcel| parcel.intent_id != id.to_bytes()));
     cluster.stop().await;
 }
 
