@@ -3,7 +3,7 @@
 # `make verify` only reads: it fails where something is to be done, and never does it.
 
 .DEFAULT_GOAL := help
-.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e browser chaos partitions bench image
+.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e browser examples chaos partitions bench image
 
 IMAGE ?= axp:0.1.0
 # For example CHAOS_ARGS="--nemesis kill-leader,pause --seed 7"; CHAOS_DURATION=60s shortens a run.
