@@ -56,7 +56,7 @@ chaos: ## Kills leaders under load and checks what clients were told.
 	cargo build --locked --release --workspace --bins
 	target/release/axp-chaos run $(CHAOS_ARGS)
 
-partitions: CHAOS_ARGS = --nemesis isolate,one-way,bridge,flapping,lossy
+partitions: CHAOS_ARGS = --nemesis isolate,one-way,bridge,flapping,lossy --seed 17401051140613951724
 partitions: chaos ## The same with a network that breaks; as root, with ip and nft.
 
 bench: ## Loads three nodes and a gateway on this machine (docs/benchmarks.md).
