@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import HERE, setting
-from test_scenarios import BUNDLES, Agents
+from conftest import setting
+from test_scenarios import BUNDLES, Agents, bundle, own
 
 # docs/cli.md: how a watched intent ended.
 EXIT_CODES = {"COMPLETED": 0, "FAILED": 8}
@@ -46,19 +46,12 @@ def run(process):
     return out
 
 
-def with_own_agents(name, answers, folder):
-    """The bundle with agents of other names, and their answers: those of other tests may still listen."""
-    body = json.loads((HERE / "bundles" / f"{name}.json").read_text())
-    for agent in body["agents"]:
-        agent["address"] += "-by-axp"
-    path = folder / f"{name}.json"
-    path.write_text(json.dumps(body))
-    return str(path), {f"{address}-by-axp": answer for address, answer in answers.items()}
-
-
 @pytest.mark.parametrize("name,answers,decision,end", BUNDLES, ids=[each[0] for each in BUNDLES])
 def test_scenarios_run_by_the_command(axp, base_url, api_key, tmp_path, name, answers, decision, end):
-    path, answers = with_own_agents(name, answers, tmp_path)
+    tag = own()
+    file = tmp_path / f"{name}.json"
+    file.write_text(json.dumps(bundle(name, tag)))
+    path, answers = str(file), {f"{agent}{tag}": answer for agent, answer in answers.items()}
     run(axp("scenarios", "validate", path))
     watching = axp("scenarios", "apply", path, "--watch", "--json")
     worked = Agents(base_url, api_key, answers)
