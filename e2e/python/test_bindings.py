@@ -258,7 +258,8 @@ def test_a_listening_agent_is_pushed_to_from_now_on_although_the_leader_dies(cli
     assert raw.patch(url, json={"delivery_mode": "stream"}).status_code == 200
     body = {"intent_type": "compliance.check.v1", "to_agent": address, "payload": {}}
     ids = [submit_until_acknowledged(client, body) for _ in range(INTENTS // 2)]
-    assert len(backlog(raw, address)) == len(ids) and receiver.got == []
+    wait_until(lambda: len(backlog(raw, address)) == len(ids), 20, "all wait in the stream")
+    assert receiver.got == []
 
     node = cluster("kill-leader")
     changed = patiently(lambda: raw.patch(url, json={"delivery_mode": "http"}))
