@@ -14,7 +14,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.ui import Select, WebDriverWait
 from test_tasks import ask, decided
 
 SHOTS = Path(__file__).parents[2] / "target/e2e/screenshots"
@@ -83,7 +84,10 @@ def field(browser, label):
 
 
 def press(browser, label):
+    """Sends the form, and waits for the page that answers: the old one stays until that is there."""
+    before = browser.find_element(By.TAG_NAME, "html")
     browser.find_element(By.XPATH, f"//button[normalize-space(.)='{label}']").click()
+    WebDriverWait(browser, 20).until(staleness_of(before))
 
 
 def mailed(raw, task):
