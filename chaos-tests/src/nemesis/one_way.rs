@@ -1,5 +1,5 @@
-//! F9: what a leader sends, or what is sent to it, does not arrive at the other nodes. Nobody is
-//! expected to lead instead while its heartbeats still arrive; that writes go on is what counts.
+//! F9: what a leader sends does not arrive at the other nodes, or what they send does not arrive at
+//! it, until others lead. Heard and not hearing, it must stop to send, or nobody ever takes its place.
 
 use rand::RngExt;
 

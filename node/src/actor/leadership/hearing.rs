@@ -13,8 +13,8 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 
 use crate::shard::handle::Shard;
 
-/// Tells the shard until the replica no longer leads; returns at once when it is a majority by
-/// itself.
+/// Tells the shard for as long as it is polled, and has nothing to tell of a replica that is a
+/// majority by itself.
 pub(super) async fn follow(shard: Arc<Shard>) {
     if voters(&shard.raft) <= 1 {
         return std::future::pending().await;
