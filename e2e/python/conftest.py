@@ -40,6 +40,13 @@ def wait_until(condition, seconds, what):
         time.sleep(0.05)
 
 
+def succeed(process):
+    """Waits for a command, which must succeed, and returns what it printed."""
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, f"{process.args}: {out}{errors}"
+    return out
+
+
 def events_of(text):
     """Reads a whole event stream as strictly as the strictest client."""
     assert text.endswith("\n\n") and "\r" not in text
@@ -144,3 +151,28 @@ def agent():
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@pytest.fixture
+def axp(base_url, api_key, tmp_path):
+    """Starts the `axp` command; what it prints is read line by line."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AXME_BASE_URL": base_url,
+        "AXME_API_KEY": api_key,
+        "AXP_CONFIG_DIR": str(tmp_path / "config"),
+    }
+    started = []
+
+    def start(*arguments):
+        command = [str(Path(setting("AXP_E2E_BIN")) / "axp"), *arguments]
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()

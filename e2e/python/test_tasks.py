@@ -8,7 +8,7 @@ import uuid
 
 import httpx
 import pytest
-from mails import links, mails_to, path_of, wait_mail
+from mails import links, path_of, wait_mail
 
 from conftest import setting, wait_until
 
@@ -40,14 +40,16 @@ SCHEMA = {
         "note": {"type": "string", "maxLength": 500},
     },
 }
-CHANNELS = ["api", "cli", "email", "web"]
-CASES = [
-    pytest.param(task_type, channel, outcome, id=f"{task_type}-{channel}-{outcome}")
-    for task_type, outcomes in TYPES.items()
-    for channel in CHANNELS
-    for outcome in outcomes
-    if outcome
-]
+# What every answer of these tests says beside its outcome.
+COMMENT, PROOF, AMOUNT = "seen to", "https://example.org/proof", "42"
+# The command of `axp tasks` that answers with an outcome; `submit` for all others.
+COMMANDS = {
+    "approved": "approve",
+    "rejected": "reject",
+    "confirmed": "confirm",
+    "completed": "complete",
+    "assigned": "assign",
+}
 
 
 def ask(raw, task, **extra):
@@ -93,46 +95,136 @@ def mailed(raw, person, task, **extra):
     return intent_id, wait_mail(person)
 
 
-@pytest.mark.parametrize("task_type, channel, outcome", CASES)
-def test_every_type_by_every_channel(raw, base_url, person, task_type, channel, outcome):
-    task = {"title": f"{task_type} by {channel}", "task_type": task_type}
-    if task_type == "form":
-        task["form_schema"] = SCHEMA
-    answer = {"comment": "seen to", "evidence": "https://example.org/proof"}
-    fields = {"amount": "42"} if task_type == "form" else {}
-    if channel in ("api", "cli"):
-        intent_id = ask(raw, task)
-        # As each sends it: command lines have strings only and cannot nest.
-        nested = {"data": {**fields, "evidence": [answer["evidence"]]}} if channel == "api" else {**fields, **answer}
-        headers = {"x-axme-client": "axme-cli/1.0"} if channel == "cli" else {}
-        body = {"task_result": {"outcome": outcome, "comment": answer["comment"], **nested}}
-        done = raw.post(f"/v1/intents/{intent_id}/resume", json=body, headers=headers)
-        assert done.status_code == 200, done.text
-    else:
-        intent_id, mail = mailed(raw, person, task)
-        page, buttons = links(mail)
-        link = buttons[outcome] if channel == "email" else page
-        form = {f"field.{name}": value for name, value in fields.items()}
+def fields_of(task_type):
+    return {"amount": AMOUNT} if task_type == "form" else {}
+
+
+def task_of(task_type):
+    task = {"title": f"A {task_type}", "task_type": task_type}
+    return {**task, "form_schema": SCHEMA} if task_type == "form" else task
+
+
+class Api:
+    """A program with a key."""
+
+    def __init__(self, raw, task_type):
+        self.raw, self.fields, self.intent_id = raw, fields_of(task_type), ask(raw, task_of(task_type))
+
+    def answer(self, outcome):
+        data = {**self.fields, "evidence": [PROOF]}
+        done = resume(self.raw, self.intent_id, outcome=outcome, comment=COMMENT, data=data)
+        return done.status_code == 200, done.text
+
+
+class OfficialCli(Api):
+    """As the official command line sends it: strings only, and nothing nested."""
+
+    def answer(self, outcome):
+        answer = {"outcome": outcome, "comment": COMMENT, "evidence": PROOF, **self.fields}
+        path, headers = f"/v1/intents/{self.intent_id}/resume", {"x-axme-client": "axme-cli/1.0"}
+        done = self.raw.post(path, json={"task_result": answer}, headers=headers)
+        return done.status_code == 200, done.text
+
+
+class Command(Api):
+    """Somebody at a terminal, with `axp`."""
+
+    def __init__(self, raw, task_type, axp):
+        super().__init__(raw, task_type)
+        self.axp = axp
+
+    def answer(self, outcome):
+        command = COMMANDS.get(outcome, "submit")
+        options = ["--comment", COMMENT, "--evidence", PROOF]
+        options += [text for name, value in self.fields.items() for text in ("--data", f"{name}={value}")]
+        options += ["--outcome", outcome] if command == "submit" else []
+        options += ["--to", "ops"] if command == "assign" else []
+        process = self.axp("tasks", command, self.intent_id, *options)
+        _, errors = process.communicate(timeout=60)
+        return process.returncode == 0, errors
+
+
+class Web:
+    """Somebody who follows a mail's link to the page of a task."""
+
+    def __init__(self, raw, task_type, base_url, person):
+        self.base_url, self.fields = base_url, fields_of(task_type)
+        self.intent_id, mail = mailed(raw, person, task_of(task_type))
+        self.page, self.buttons = links(mail)
+
+    def link(self, outcome):
+        return self.page
+
+    def answer(self, outcome):
+        form = {f"field.{name}": value for name, value in self.fields.items()}
         passed_on = {"delegate_to": "next@people.test"} if outcome in ("delegated", "rerouted") else {}
-        done = post_form(base_url, link, outcome, **form, **passed_on, **answer)
-        assert done.status_code == 303, done.text
-    event, audit = decided(raw, intent_id)
+        answer = {"comment": COMMENT, "evidence": PROOF, **form, **passed_on}
+        done = post_form(self.base_url, self.link(outcome), outcome, **answer)
+        return done.status_code == 303, done.text
+
+
+class Email(Web):
+    """Somebody who presses the button of an outcome in a mail."""
+
+    def link(self, outcome):
+        return self.buttons[outcome]
+
+
+CHANNELS = {"api": Api, "cli": Command, "email": Email, "web": Web}
+CASES = [
+    pytest.param(task_type, channel, outcome, id=f"{task_type}-{channel}-{outcome}")
+    for task_type, outcomes in TYPES.items()
+    for channel in CHANNELS
+    for outcome in outcomes
+    if outcome
+]
+
+
+@pytest.fixture
+def waiting(raw, axp, base_url, person):
+    """Makes a task of a type that waits for an answer by a channel."""
+
+    def waiting(channel, task_type):
+        needs = {"cli": [axp], "email": [base_url, person], "web": [base_url, person]}
+        return CHANNELS[channel](raw, task_type, *needs.get(channel, []))
+
+    return waiting
+
+
+def assert_decided(raw, task, task_type, outcome, channel):
+    event, audit = decided(raw, task.intent_id)
     assert audit["channel"] == channel and audit["from"] == "127.0.0.1"
     assert len(audit["task_sha256"]) == 64
     assert event["actor"] == audit["by"]
-    if channel in ("email", "web"):
-        assert audit["by"] == person
-        if outcome in ("delegated", "rerouted"):
-            assert event["event_type"] == "intent.transfer"
-            return
-    intent = raw.get(f"/v1/intents/{intent_id}").json()["intent"]
+    if channel in ("email", "web") and outcome in ("delegated", "rerouted"):
+        assert event["event_type"] == "intent.transfer"
+        return
+    intent = raw.get(f"/v1/intents/{task.intent_id}").json()["intent"]
     assert intent["status"] == ("FAILED" if outcome in NEGATIVE else "COMPLETED")
     result = intent["error"] if outcome in NEGATIVE else intent["result"]
-    assert result["outcome"] == outcome and result["comment"] == answer["comment"]
+    assert result["outcome"] == outcome and result["comment"] == COMMENT
     if task_type == "form":
         filled = {**result, **result.get("data", {})}
-        assert (filled["amount"], filled["approved"]) == (42, True)
-    assert resume(raw, intent_id, outcome=outcome, **answer).status_code == 409
+        assert (filled["amount"], filled["approved"]) == (int(AMOUNT), True)
+    assert resume(raw, task.intent_id, outcome=outcome).status_code == 409
+
+
+@pytest.mark.parametrize("task_type, channel, outcome", CASES)
+def test_every_type_by_every_channel(raw, waiting, person, task_type, channel, outcome):
+    task = waiting(channel, task_type)
+    taken, why = task.answer(outcome)
+    assert taken, why
+    assert_decided(raw, task, task_type, outcome, channel)
+    if channel in ("email", "web"):
+        assert decided(raw, task.intent_id)[1]["by"] == person
+
+
+@pytest.mark.parametrize("task_type", TYPES)
+def test_every_type_as_the_official_command_line_answers(raw, task_type):
+    outcome, task = TYPES[task_type][0], OfficialCli(raw, task_type)
+    taken, why = task.answer(outcome)
+    assert taken, why
+    assert_decided(raw, task, task_type, outcome, "cli")
 
 
 def test_a_mail_brings_somebody_to_a_page_that_decides_once(raw, base_url, person):
@@ -244,26 +336,15 @@ def test_a_link_and_a_key_race_for_one_decision(raw, base_url, person):
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("task_type", ["approval", "form", "manual_action"])
-def test_a_link_works_after_the_leader_died(raw, base_url, person, task_type):
-    task = {"title": "Leader", "task_type": task_type}
-    if task_type == "form":
-        task["form_schema"] = SCHEMA
-    intent_id, mail = mailed(raw, person, task)
-    page, _ = links(mail)
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("task_type", ["form", "manual_action"])
+def test_tasks_outlive_a_leader(raw, waiting, channel, task_type):
+    task, outcome = waiting(channel, task_type), TYPES[task_type][0]
     cluster = setting("AXP_E2E_CLUSTER")
-    subprocess.run([cluster, "kill-leader"], check=True, capture_output=True)
+    subprocess.run([cluster, "kill-leader", task.intent_id], check=True, capture_output=True)
     try:
-        outcome = TYPES[task_type][0]
-        fields = {"field.amount": "7", "evidence": "seen", "comment": "ok"}
-        done = wait_until(
-            lambda: (answer := post_form(base_url, page, outcome, **fields)).status_code != 503 and answer,
-            30,
-            "an answer",
-        )
-        assert done.status_code == 303, done.text
-        assert raw.get(f"/v1/intents/{intent_id}").json()["status"] == "COMPLETED"
-        assert len(mails_to(person)) >= 1
+        wait_until(lambda: task.answer(outcome)[0], 30, "an answer that is taken")
+        assert_decided(raw, task, task_type, outcome, channel)
     finally:
         subprocess.run([cluster, "start-all"], check=True)
         subprocess.run([cluster, "wait-healthy"], check=True)
