@@ -1,6 +1,7 @@
 //! The cluster as this gateway sees it: connections to nodes, the leader of each group, the cached
 //! control data and the subscriptions. Everything here is learned again after a restart.
 
+mod answer;
 mod cache;
 mod commands;
 mod commit;
@@ -10,6 +11,7 @@ mod freshness;
 mod hub;
 mod link;
 mod records;
+mod requests;
 mod router;
 mod search;
 mod snapshot_map;

@@ -2,7 +2,7 @@
 //!
 //! Every request may be repeated: intent ids are fixed before the first attempt, control writes
 //! are compare-and-set, reads change nothing. So whatever goes wrong on the way, another node is
-//! tried until the deadline.
+//! tried until the deadline. What can be asked is in `requests`.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,14 +11,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use axp_proto::ids::{GroupId, SLOTS};
-use axp_proto::node::{
-    Accepted, CommitRecordsRequest, CommitRequest, ExecuteRequest, InboxDone, InboxRequest,
-    NotLeader, ParcelList, PublishRequest, Published, QueryRequest, RedeliverRequest, Rejection,
-    RevisionRequest, commit_records_response, commit_response, execute_response, inbox_response,
-    publish_response, query_response, redeliver_response, revision_response,
-};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
+use super::answer::Answer;
 use super::cache::Cache;
 use super::doubt;
 use super::error::Error;
@@ -27,12 +22,6 @@ use super::search::Search;
 use crate::clock::{self, Deadline};
 use crate::config::ClusterConfig;
 use crate::metrics::{NODE_ATTEMPTS_TOTAL, attempt};
-
-/// What a node said to one attempt.
-pub(super) enum Answer<T> {
-    Done(T),
-    NotLeader(NotLeader),
-}
 
 /// What the leader said, and how sure we are that it heard us once only.
 #[derive(Debug)]
@@ -121,193 +110,11 @@ impl Router {
         addresses.iter().filter_map(|address| self.nodes.link(address)).collect()
     }
 
-    /// Runs a command.
+    /// Repeats `attempt` at one node after the other until the leader has answered.
     ///
     /// # Errors
-    /// When no leader answered in time. A rejection is an answer.
-    pub(crate) async fn execute(
-        &self,
-        request: &ExecuteRequest,
-        deadline: Deadline,
-    ) -> Result<Outcome<Result<Accepted, Rejection>>, Error> {
-        let group = group_of(request.group);
-        self.call(group, deadline, |link: Arc<Link>, patience| async move {
-            let commands = link.commands().await?;
-            let answer = commands.execute(request.clone(), patience).await?;
-            match answer.outcome {
-                Some(execute_response::Outcome::Accepted(accepted)) => {
-                    Ok(Answer::Done(Ok(accepted)))
-                }
-                Some(execute_response::Outcome::Rejection(rejection)) => {
-                    Ok(Answer::Done(Err(rejection)))
-                }
-                Some(execute_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
-                None => Err(no_outcome()),
-            }
-        })
-        .await
-    }
-
-    /// Asks a linearizable question.
-    ///
-    /// # Errors
-    /// When no leader answered in time. A rejection is an answer.
-    pub(crate) async fn query(
-        &self,
-        request: &QueryRequest,
-        deadline: Deadline,
-    ) -> Result<query_response::Outcome, Error> {
-        let group = group_of(request.group);
-        let outcome = self
-            .call(group, deadline, |link: Arc<Link>, patience| async move {
-                let request = timed(request.clone(), patience);
-                let answer = link.shard().query(request).await?.into_inner();
-                match answer.outcome {
-                    Some(query_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
-                    Some(outcome) => Ok(Answer::Done(outcome)),
-                    None => Err(no_outcome()),
-                }
-            })
-            .await?;
-        Ok(outcome.value)
-    }
-
-    /// Stores an event for subscribers.
-    ///
-    /// # Errors
-    /// When no leader answered in time. A rejection is an answer.
-    pub(crate) async fn publish(
-        &self,
-        request: &PublishRequest,
-        deadline: Deadline,
-    ) -> Result<Result<Published, Rejection>, Error> {
-        let group = group_of(request.group);
-        let outcome = self.call(group, deadline, |link: Arc<Link>, patience| async move {
-            let answer = link.shard().publish(timed(request.clone(), patience)).await?.into_inner();
-            match answer.outcome {
-                Some(publish_response::Outcome::Published(it)) => Ok(Answer::Done(Ok(it))),
-                Some(publish_response::Outcome::Rejection(it)) => Ok(Answer::Done(Err(it))),
-                Some(publish_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
-                None => Err(no_outcome()),
-            }
-        });
-        Ok(outcome.await?.value)
-    }
-
-    /// Queues a push again.
-    ///
-    /// # Errors
-    /// As [`Self::publish`].
-    pub(crate) async fn redeliver(
-        &self,
-        request: &RedeliverRequest,
-        deadline: Deadline,
-    ) -> Result<Result<ParcelList, Rejection>, Error> {
-        let group = group_of(request.group);
-        let outcome = self.call(group, deadline, |link: Arc<Link>, patience| async move {
-            let answer =
-                link.shard().redeliver(timed(request.clone(), patience)).await?.into_inner();
-            match answer.outcome {
-                Some(redeliver_response::Outcome::Queued(it)) => Ok(Answer::Done(Ok(it))),
-                Some(redeliver_response::Outcome::Rejection(it)) => Ok(Answer::Done(Err(it))),
-                Some(redeliver_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
-                None => Err(no_outcome()),
-            }
-        });
-        Ok(outcome.await?.value)
-    }
-
-    /// Runs an action on an inbox.
-    ///
-    /// # Errors
-    /// When no leader answered in time. A rejection is an answer.
-    pub(crate) async fn inbox(
-        &self,
-        request: &InboxRequest,
-        deadline: Deadline,
-    ) -> Result<Result<InboxDone, Rejection>, Error> {
-        let group = group_of(request.group);
-        let outcome = self
-            .call(group, deadline, |link: Arc<Link>, patience| async move {
-                let request = timed(request.clone(), patience);
-                let answer = link.shard().inbox(request).await?.into_inner();
-                match answer.outcome {
-                    Some(inbox_response::Outcome::Done(done)) => Ok(Answer::Done(Ok(done))),
-                    Some(inbox_response::Outcome::Rejection(rejection)) => {
-                        Ok(Answer::Done(Err(rejection)))
-                    }
-                    Some(inbox_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
-                    None => Err(no_outcome()),
-                }
-            })
-            .await?;
-        Ok(outcome.value)
-    }
-
-    /// Commits a compare-and-set over records.
-    pub(super) async fn commit_records(
-        &self,
-        request: &CommitRecordsRequest,
-        deadline: Deadline,
-    ) -> Result<commit_records_response::Outcome, Error> {
-        let group = group_of(request.group);
-        let outcome = self
-            .call(group, deadline, |link: Arc<Link>, patience| async move {
-                let request = timed(request.clone(), patience);
-                let answer = link.shard().commit_records(request).await?.into_inner();
-                match answer.outcome {
-                    Some(commit_records_response::Outcome::NotLeader(hint)) => {
-                        Ok(Answer::NotLeader(hint))
-                    }
-                    Some(outcome) => Ok(Answer::Done(outcome)),
-                    None => Err(no_outcome()),
-                }
-            })
-            .await?;
-        Ok(outcome.value)
-    }
-
-    /// Commits a compare-and-set over control rows.
-    pub(super) async fn commit(
-        &self,
-        request: &CommitRequest,
-        deadline: Deadline,
-    ) -> Result<commit_response::Outcome, Error> {
-        let outcome = self
-            .call(GroupId::CONTROL, deadline, |link: Arc<Link>, patience| async move {
-                let request = timed(request.clone(), patience);
-                let answer = link.control().commit(request).await?.into_inner();
-                match answer.outcome {
-                    Some(commit_response::Outcome::NotLeader(hint)) => Ok(Answer::NotLeader(hint)),
-                    Some(outcome) => Ok(Answer::Done(outcome)),
-                    None => Err(no_outcome()),
-                }
-            })
-            .await?;
-        Ok(outcome.value)
-    }
-
-    /// The revision that everything committed so far has.
-    pub(super) async fn revision(&self, deadline: Deadline) -> Result<u64, Error> {
-        let outcome = self
-            .call(GroupId::CONTROL, deadline, |link: Arc<Link>, patience| async move {
-                let request = timed(RevisionRequest {}, patience);
-                let answer = link.control().revision(request).await?.into_inner();
-                match answer.outcome {
-                    Some(revision_response::Outcome::NotLeader(hint)) => {
-                        Ok(Answer::NotLeader(hint))
-                    }
-                    Some(revision_response::Outcome::Revision(revision)) => {
-                        Ok(Answer::Done(revision))
-                    }
-                    None => Err(no_outcome()),
-                }
-            })
-            .await?;
-        Ok(outcome.value)
-    }
-
-    async fn call<T, F, R>(
+    /// When no leader answered in time, or one refuses the request as such.
+    pub(super) async fn call<T, F, R>(
         &self,
         group: GroupId,
         deadline: Deadline,
@@ -391,22 +198,6 @@ fn refused(group: GroupId, link: &Link, status: Status) -> Result<(), Error> {
         | Code::Unavailable
         | Code::DataLoss => Ok(()),
     }
-}
-
-/// A request that tells the node how long its answer is of use, and which trace it belongs to.
-fn timed<T>(message: T, patience: Duration) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(patience);
-    crate::trace::inject(&mut request);
-    request
-}
-
-fn group_of(group: u32) -> GroupId {
-    GroupId::try_from(group).unwrap_or(GroupId::CONTROL)
-}
-
-fn no_outcome() -> Status {
-    Status::internal("a node answered without an outcome")
 }
 
 fn count(outcome: &'static str) {

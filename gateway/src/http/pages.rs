@@ -4,6 +4,11 @@
 //! script, no cookie, nothing from elsewhere: the whole page is one answer, and works on a phone.
 
 mod field;
+#[cfg(test)]
+mod fixture;
+mod notice;
+mod problems;
+mod sent;
 mod view;
 
 use std::net::IpAddr;
@@ -18,7 +23,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use self::view::{Sent, notice, task_page};
+use self::notice::{notice, trouble};
+use self::sent::Sent;
+use self::view::task_page;
 use super::params::Params;
 use super::request::{Body, Path, RequestContext};
 use crate::error::ApiError;
@@ -114,7 +121,7 @@ fn see_other(token: &str) -> Response {
 fn failed(error: &ApiError) -> Response {
     let status = StatusCode::from_u16(error.code.http_status());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = view::trouble(status, &error.message);
+    let mut response = trouble(status, &error.message);
     if let Some(seconds) = error.retry_after_seconds {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -268,7 +268,7 @@ impl Field {
                 Ok(value) if !self.path.is_empty() || Value::is_object(&value) => value,
                 _ => return Some(Err("must be JSON")),
             },
-            Kind::List => super::view::lines(text).map(Value::from).collect(),
+            Kind::List => super::sent::lines(text).map(Value::from).collect(),
             Kind::Choice => {
                 let chosen = self.options.iter().position(|option| option.value == text);
                 chosen.map_or_else(|| text.into(), |chosen| self.values[chosen].clone())
