@@ -27,6 +27,8 @@ pub const RAFT_PEER_REACHABLE: &str = "axp_raft_peer_reachable";
 pub const RAFT_PEER_RTT: &str = "axp_raft_peer_rtt_seconds";
 /// Times the breaker of a peer opened. Label: peer.
 pub const RAFT_BREAKER_OPENED: &str = "axp_raft_breaker_opened_total";
+/// Leaders that were replaced since their process was gone, without waiting for an election timeout.
+pub const RAFT_SUCCESSIONS: &str = "axp_raft_successions_total";
 /// Calls to a peer that failed. Labels: peer, call, reason.
 pub const RAFT_CALLS_FAILED: &str = "axp_raft_calls_failed_total";
 /// Time to send one snapshot, the install at the peer included.

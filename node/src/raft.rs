@@ -8,6 +8,7 @@
 //! - Every call has a deadline of ours.
 //! - A peer that answers no pings gets no appends, no heartbeats and no snapshots (`breaker`):
 //!   a leader that is heard but hears nothing must not hold its followers for ever.
+//! - A leader whose process is gone is replaced at once (`succession`).
 //! - A group whose Raft failed ends the process.
 //!
 //! Who is in the cluster is left to `cluster`; what entries mean, to the applier of each group.
@@ -23,6 +24,7 @@ pub mod peer;
 mod sampler;
 pub mod server;
 mod snapshot;
+mod succession;
 mod wire;
 
 pub use groups::{GroupHandle, Groups};

@@ -12,8 +12,9 @@ use super::{Error, at_least};
 pub struct RaftConfig {
     /// How often a leader shows that it is alive.
     pub heartbeat_interval_ms: u64,
-    /// How long a follower waits, at least, before it asks for an election. After a crash a group
-    /// is without a leader for about `election-timeout-max-ms` plus a wait between both values.
+    /// How long a follower waits, at least, before it asks for an election. After a silence, which
+    /// is what the loss of a machine looks like, a group is without a leader for about
+    /// `election-timeout-max-ms` plus a wait between both values.
     /// Raise both (800 and 1200) where machines pause for hundreds of milliseconds.
     pub election_timeout_min_ms: u64,
     /// The longest such wait; also the leader's lease.

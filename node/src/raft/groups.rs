@@ -13,7 +13,7 @@ use openraft::{Config as OpenraftConfig, RaftMetrics, SnapshotPolicy, StepDownPo
 
 use super::network::NetworkFactory;
 use super::peer::Peers;
-use super::{janitor, sampler};
+use super::{janitor, sampler, succession};
 use crate::config::RaftConfig;
 use crate::shutdown::Tasks;
 
@@ -108,8 +108,8 @@ impl Groups {
         Ok(Self { handles: Arc::new(handles), peers: peers.clone() })
     }
 
-    /// Starts what looks after the groups: probes, metrics, the log janitor, and the retry of
-    /// replication when a peer comes back.
+    /// Starts what looks after the groups: probes, metrics, the log janitor, the retry of
+    /// replication when a peer comes back, and the succession when it is gone.
     pub fn look_after(&self, config: &RaftConfig, tasks: &Tasks) {
         for handle in self.iter() {
             tasks.spawn("raft probe", probe(handle.clone(), tasks.clone()));
@@ -117,6 +117,7 @@ impl Groups {
         for peer in self.peers.iter() {
             let changes = peer.breaker().changes();
             tasks.spawn("peer return", resume_replication(self.clone(), peer.id(), changes));
+            tasks.spawn("succession", succession::follow(self.clone(), peer.id(), peer.gone()));
         }
         tasks.spawn("raft metrics", sampler::run(self.clone(), self.peers.clone()));
         tasks.spawn("log janitor", janitor::run(self.clone(), self.peers.clone(), config.clone()));

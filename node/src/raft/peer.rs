@@ -2,12 +2,15 @@
 //! groups.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axp_proto::raft::PingRequest;
 use axp_proto::raft::raft_client::RaftClient;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tonic::transport::{Channel, Endpoint};
 
@@ -52,6 +55,18 @@ pub fn connect(address: &str) -> Result<RaftClient<Channel>, AddressError> {
         .max_encoding_message_size(MESSAGE_BYTES_MAX))
 }
 
+/// What came of a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Alive {
+        draining: bool,
+    },
+    /// The machine is there, and no process listens.
+    Refused,
+    /// No answer, or one of somebody else.
+    Nothing,
+}
+
 /// One other node.
 #[derive(Debug)]
 pub struct Peer {
@@ -63,6 +78,10 @@ pub struct Peer {
     pub(super) snapshots: RaftClient<Channel>,
     pub(super) links: Links,
     breaker: Breaker,
+    /// Asks for a ping before its time.
+    doubted: Notify,
+    /// Counts how often the process was found gone.
+    gone: watch::Sender<u64>,
 }
 
 impl Peer {
@@ -80,6 +99,8 @@ impl Peer {
             snapshots: connect(address)?,
             links,
             breaker: Breaker::new(breaker_after),
+            doubted: Notify::new(),
+            gone: watch::Sender::new(0),
         })
     }
 
@@ -98,6 +119,11 @@ impl Peer {
         &self.breaker
     }
 
+    /// Changes each time that the process behind the address is found gone, after it had answered.
+    pub fn gone(&self) -> watch::Receiver<u64> {
+        self.gone.subscribe()
+    }
+
     /// Pings for ever, one ping at a time.
     async fn keep_pinging(self: Arc<Self>, request: PingRequest, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
@@ -105,34 +131,52 @@ impl Peer {
         // Long enough for a loaded machine, short enough that a lost ping leaves room for others
         // before the breaker opens.
         let deadline = interval * 2;
+        let mut heard = false;
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.doubted.notified() => {}
+            }
             let sent = Instant::now();
-            if let Ok(Some(draining)) =
-                tokio::time::timeout(deadline, self.ping(request.clone())).await
-            {
-                self.breaker.answered(sent.elapsed(), draining);
+            match tokio::time::timeout(deadline, self.ping(request.clone())).await {
+                Ok(Heard::Alive { draining }) => {
+                    heard = true;
+                    self.breaker.answered(sent.elapsed(), draining);
+                }
+                Ok(Heard::Refused) if heard => {
+                    heard = false;
+                    self.gone.send_modify(|times| *times += 1);
+                }
+                Ok(Heard::Refused | Heard::Nothing) | Err(_) => {}
             }
             self.report();
         }
     }
 
-    /// Whether the peer is draining; nothing when it did not answer, or somebody else did.
-    async fn ping(&self, request: PingRequest) -> Option<bool> {
+    async fn ping(&self, request: PingRequest) -> Heard {
         let mut client = self.control.clone();
         self.links.request(self.id, "ping").await;
         let response = client.ping(request).await;
         self.links.answer(self.id, "ping").await;
         match response.map(tonic::Response::into_inner) {
-            Ok(answer) if answer.node_id == self.id => Some(answer.draining),
+            Ok(answer) if answer.node_id == self.id => Heard::Alive { draining: answer.draining },
             Ok(answer) => {
                 tracing::warn!(peer = self.id, answered = answer.node_id, "a wrong node answers");
-                None
+                Heard::Nothing
             }
             Err(status) => {
                 tracing::debug!(peer = self.id, %status, "no answer to a ping");
-                None
+                self.knock().await
             }
+        }
+    }
+
+    /// Whether nobody listens at the address. A failed ping does not tell: it may have been the old
+    /// connection that broke.
+    async fn knock(&self) -> Heard {
+        match TcpStream::connect(&self.address).await {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Heard::Refused,
+            Ok(_) | Err(_) => Heard::Nothing,
         }
     }
 
@@ -195,6 +239,13 @@ impl Peers {
             let request =
                 PingRequest { from_node_id: self.node_id, cluster_id: self.cluster_id.to_string() };
             tasks.spawn("ping", Arc::clone(peer).keep_pinging(request, interval));
+        }
+    }
+
+    /// Pings every peer now: a connection broke, and one of them may be gone.
+    pub(super) fn doubt(&self) {
+        for peer in self.peers.values() {
+            peer.doubted.notify_one();
         }
     }
 

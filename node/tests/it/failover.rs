@@ -31,6 +31,27 @@ async fn what_a_dead_leader_acknowledged_is_there() {
     cluster.shutdown().await;
 }
 
+/// With the elections that timeouts bring switched off, only the evidence of a death can elect.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_process_is_gone_is_replaced_at_once() {
+    let mut cluster = Cluster::started(3, |_| {}).await;
+    for group in [0, 1, 2].map(GroupId) {
+        cluster.write(group, "before", "x").await;
+    }
+    let old = cluster.leader(GroupId(1)).await;
+    for node in cluster.nodes.values() {
+        for group in node.groups() {
+            node.group(group).raft.runtime_config().elect(false);
+        }
+    }
+    cluster.kill(old).await;
+    for group in [0, 1, 2].map(GroupId) {
+        let new = cluster.write(group, "after", "y").await;
+        assert_ne!(new, old);
+    }
+    cluster.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_cluster_comes_back_with_everything() {
     let mut cluster = Cluster::started(3, |_| {}).await;

@@ -37,11 +37,15 @@ fn begin(
 ) -> Result<BoxStream<'static, Result<AppendResponse, Status>>, Status> {
     let (group, raft) = service.group(first.target.as_ref())?;
     let raft: Raft = raft.clone();
+    let peers = service.started()?.peers.clone();
     let stopping = service.stopping.clone().cancelled_owned();
     let requests = stream::once(ready(Ok(first))).chain(requests).take_until(stopping);
     let checked = {
         let service = service.clone();
-        requests.map(move |request| service.append_for(group, request?))
+        // A leader never ends its stream while it leads: if this one breaks, is the peer still there?
+        requests
+            .inspect_err(move |_| peers.doubt())
+            .map(move |request| service.append_for(group, request?))
     };
     // openraft takes nothing but requests: what is wrong with one ends them and is told last.
     let refused = Arc::new(Mutex::new(None));
