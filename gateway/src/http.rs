@@ -36,12 +36,53 @@ use crate::service::Service;
 /// All routes.
 pub(crate) fn router(service: Arc<Service>) -> Router {
     let authenticated = Router::new()
+        .merge(intents())
+        .merge(pushes())
+        .merge(accounts())
+        .merge(inboxes())
+        .merge(people())
+        .merge(catalogue())
+        .route_layer(from_fn_with_state(Arc::clone(&service), middleware::admit));
+    let linked = Router::new()
+        .route("/v1/media/upload/{upload_id}", put(media::upload))
+        .route("/v1/media/download/{upload_id}", get(media::download))
+        .route("/v1/media/preview/{upload_id}", get(media::preview))
+        .route_layer(from_fn_with_state(Arc::clone(&service), middleware::admit_linked));
+    Router::new()
+        .merge(authenticated)
+        .merge(linked)
+        .route("/health", get(health::get))
+        .route("/v1/health", get(health::get))
+        .route("/openapi.json", get(openapi::get))
+        .route("/t/{token}", get(pages::show).post(pages::decide))
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .fallback(error::unknown_route)
+        .layer(from_fn_with_state(Arc::clone(&service), middleware::observe))
+        .with_state(service)
+}
+
+/// Intents, the tasks in them, and scenarios, which are intents with a workflow.
+fn intents() -> Router<Arc<Service>> {
+    Router::new()
         .route("/v1/intents", post(intents::submit).get(intents::list))
         .route("/v1/intents/{intent_id}", get(intents::get))
         .route("/v1/intents/{intent_id}/events", get(intents::events))
         .route("/v1/intents/{intent_id}/events/stream", get(streams::intent))
         .route("/v1/intents/{intent_id}/resolve", post(intents::resolve))
         .route("/v1/intents/{intent_id}/resume", post(intents::resume))
+        .route("/v1/intents/{intent_id}/controls", post(intents::controls))
+        .route("/v1/intents/{intent_id}/policy", post(intents::policy))
+        .route("/v1/intents/bulk-cancel", post(intents::bulk_cancel))
+        .route("/v1/me/tasks", get(tasks::list))
+        .route("/v1/scenarios/validate", post(scenarios::validate))
+        .route("/v1/scenarios/apply", post(scenarios::apply))
+        .route("/v1/tool-registry/macros", get(scenarios::macros))
+        .route("/v1/tool-registry/macros/{macro_id}", get(scenarios::macro_by_id))
+}
+
+/// Pushes and webhooks.
+fn pushes() -> Router<Arc<Service>> {
+    Router::new()
         .route("/v1/intents/{intent_id}/redeliver", post(pushes::redeliver))
         .route("/v1/push/dead-letters", get(pushes::dead_letters))
         .route("/v1/webhooks/subscriptions", post(webhooks::subscribe).get(webhooks::list))
@@ -49,10 +90,11 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/webhooks/events", post(webhooks::publish))
         .route("/v1/webhooks/events/{event_id}", get(webhooks::event))
         .route("/v1/webhooks/events/{event_id}/replay", post(webhooks::replay))
-        .route("/v1/intents/{intent_id}/controls", post(intents::controls))
-        .route("/v1/intents/{intent_id}/policy", post(intents::policy))
-        .route("/v1/intents/bulk-cancel", post(intents::bulk_cancel))
-        .route("/v1/me/tasks", get(tasks::list))
+}
+
+/// Agents, the accounts behind them, and who may send to whom.
+fn accounts() -> Router<Arc<Service>> {
+    Router::new()
         .route("/v1/agents", get(agents::list))
         .route(
             "/v1/agents/{*rest}",
@@ -89,6 +131,11 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
             "/v1/service-accounts/{account_id}/keys/{key_id}/revoke",
             post(service_accounts::revoke_key),
         )
+}
+
+/// Inboxes and what is decided in them.
+fn inboxes() -> Router<Arc<Service>> {
+    Router::new()
         .route("/v1/inbox", get(inbox::list))
         .route("/v1/inbox/changes", get(inbox::changes))
         .route("/v1/inbox/{thread_id}", get(inbox::get))
@@ -99,6 +146,11 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/inbox/{thread_id}/messages/delete", post(inbox::delete_messages))
         .route("/v1/inbox/{thread_id}/read", post(inbox::read))
         .route("/v1/approvals/{approval_id}/decision", post(approvals::decide))
+}
+
+/// Users and invitations.
+fn people() -> Router<Arc<Service>> {
+    Router::new()
         .route("/v1/users/check-nick", get(users::check))
         .route("/v1/users/resolve-nick", get(users::resolve))
         .route("/v1/users/register-nick", post(users::register))
@@ -108,31 +160,15 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/invites/create", post(invites::create))
         .route("/v1/invites/{token}", get(invites::get))
         .route("/v1/invites/{token}/accept", post(invites::accept))
-        .route("/v1/scenarios/validate", post(scenarios::validate))
-        .route("/v1/scenarios/apply", post(scenarios::apply))
-        .route("/v1/tool-registry/macros", get(scenarios::macros))
-        .route("/v1/tool-registry/macros/{macro_id}", get(scenarios::macro_by_id))
+}
+
+/// Schemas, media, and what this server can do.
+fn catalogue() -> Router<Arc<Service>> {
+    Router::new()
         .route("/v1/schemas", post(schemas::upsert))
         .route("/v1/schemas/{semantic_type}", get(schemas::get))
         .route("/v1/media/create-upload", post(media::create))
         .route("/v1/media/finalize-upload", post(media::finalize))
         .route("/v1/media/{upload_id}", get(media::get))
         .route("/v1/capabilities", get(capabilities::get))
-        .route_layer(from_fn_with_state(Arc::clone(&service), middleware::admit));
-    let linked = Router::new()
-        .route("/v1/media/upload/{upload_id}", put(media::upload))
-        .route("/v1/media/download/{upload_id}", get(media::download))
-        .route("/v1/media/preview/{upload_id}", get(media::preview))
-        .route_layer(from_fn_with_state(Arc::clone(&service), middleware::admit_linked));
-    Router::new()
-        .merge(authenticated)
-        .merge(linked)
-        .route("/health", get(health::get))
-        .route("/v1/health", get(health::get))
-        .route("/openapi.json", get(openapi::get))
-        .route("/t/{token}", get(pages::show).post(pages::decide))
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .fallback(error::unknown_route)
-        .layer(from_fn_with_state(Arc::clone(&service), middleware::observe))
-        .with_state(service)
 }

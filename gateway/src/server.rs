@@ -1,5 +1,6 @@
 //! The HTTP listener: accepts, bounds, and lets connections end in order.
 
+mod forwarded;
 mod stall;
 
 use std::convert::Infallible;
@@ -13,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, sleep};
@@ -39,6 +41,7 @@ pub(crate) async fn serve(
     abort: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(config.connections_max));
+    let proxies: Arc<[IpNet]> = config.trusted_proxies.as_slice().into();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -56,8 +59,10 @@ pub(crate) async fn serve(
             metrics::counter!(REFUSED_TOTAL, "reason" => refused::CONNECTIONS).increment(1);
             continue;
         };
+        let proxies = Arc::clone(&proxies);
         let router = router.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer.ip()));
+            let client = forwarded::client(peer.ip(), request.headers(), &proxies);
+            request.extensions_mut().insert(Peer(client));
             request
         });
         let serving = connection(stream, router, config.clone(), stop.clone());
@@ -71,7 +76,8 @@ pub(crate) async fn serve(
     }
 }
 
-/// Where a request comes from: whoever has the other end of its connection.
+/// Where a request comes from: whoever has the other end of its connection, or who is behind the
+/// proxies that we trust.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 

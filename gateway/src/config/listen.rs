@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, require_host_port, require_range};
@@ -46,6 +47,9 @@ pub struct HttpConfig {
     /// How clients reach this API from outside, such as `https://axp.example.com`: what links in answers
     /// start with. Empty: `http://` and the address that is listened on.
     pub public_url: String,
+    /// Networks such as `10.0.0.0/8` whose word about who is behind them is taken, from
+    /// `X-Forwarded-For`: ingress controllers and load balancers. Anybody else's is ignored.
+    pub trusted_proxies: Vec<IpNet>,
     /// Open connections; more are closed as soon as they are accepted.
     pub connections_max: usize,
     /// How long a connection may be idle or take to send the head of a request.
@@ -64,6 +68,7 @@ impl Default for HttpConfig {
         Self {
             listen: "127.0.0.1:8100".to_owned(),
             public_url: String::new(),
+            trusted_proxies: Vec::new(),
             connections_max: 10_000,
             idle_timeout_ms: 120_000,
             body_timeout_ms: 10_000,

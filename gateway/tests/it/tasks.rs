@@ -221,3 +221,21 @@ async fn pages_are_limited_by_link_and_address() {
     }
     assert_eq!(statuses, [404, 404, 404, 429, 429]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_behind_a_trusted_proxy_are_told_apart() {
+    let world = World::with(1, |config| {
+        config.rate_limit.enabled = true;
+        config.rate_limit.requests_per_minute = 2;
+        config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let mut statuses = Vec::new();
+    for (number, person) in
+        ["198.51.100.1", "198.51.100.1", "198.51.100.1", "198.51.100.2"].iter().enumerate()
+    {
+        let request = world.bare("GET", &format!("/t/{number}")).header("x-forwarded-for", person);
+        statuses.push(request.send().await.status);
+    }
+    assert_eq!(statuses, [404, 404, 429, 404]);
+}
