@@ -40,7 +40,7 @@ advisories: ## Known vulnerabilities; fetches the RustSec database from GitHub.
 	.ci/cargo-deny --locked check advisories
 
 chart: ## The Helm chart: lint, schemas, refusals, rules, and what our programs say of its config files.
-	cargo build --locked -p axp-node -p axp-gateway --bins
+	cargo build --locked --workspace --bins
 	AXP_BIN=$(CURDIR)/target/debug helm/check
 
 e2e: ## The official SDKs, unmodified, against one node and against a cluster.
