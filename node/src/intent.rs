@@ -34,7 +34,7 @@ pub(crate) use tests::histories;
 
 pub use authority::{Caller, authorise, may_read};
 pub use command::{
-    AgentResult, Command, DeliveryResult, Expected, TaskAudit, TaskResult, Transfer,
+    AgentResult, Command, DeliveryResult, Expected, Resolve, TaskAudit, TaskResult, Transfer,
     UpdateControls, UpdatePolicy,
 };
 pub use decide::{Decision, Verdict, decide};

@@ -6,7 +6,7 @@
 use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::IntentId;
 use axp_proto::log::Status;
-use axp_proto::node::{ExecuteRequest, Resolve, execute_request};
+use axp_proto::node::{ExecuteRequest, Rejection, Resolve, execute_request};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use serde::Deserialize as _;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::answers::Stored;
 use super::idempotency::Claim;
+use super::resume::request_id;
 use super::{Call, ListFilter, Service};
 use crate::clock;
 use crate::cluster::{Plan, Tables};
@@ -108,6 +109,7 @@ impl Service {
             status: Status::Canceled.into(),
             reason: reason.to_owned(),
             actor: actor.to_owned(),
+            request_id: request_id(),
             ..Resolve::default()
         };
         let request = ExecuteRequest {
@@ -122,14 +124,16 @@ impl Service {
         let outcome = self.cluster.router.execute(&request, self.deadline()).await?;
         match outcome.value {
             Ok(_) => Ok(Some(id)),
-            // An attempt of ours that got no answer may have been the one.
-            Err(rejection) if rejection.code == ErrorCode::InvalidState.as_str() => {
-                Ok(outcome.repeated.then_some(id))
-            }
-            Err(rejection) if rejection.code == ErrorCode::NotFound.as_str() => Ok(None),
+            Err(rejection) if is_over(&rejection) => Ok(None),
             Err(rejection) => Err(rejection.into()),
         }
     }
+}
+
+fn is_over(rejection: &Rejection) -> bool {
+    [ErrorCode::InvalidState, ErrorCode::NotFound]
+        .iter()
+        .any(|code| rejection.code == code.as_str())
 }
 
 fn canceled(answer: &Value) -> BulkCanceled {

@@ -1,14 +1,13 @@
 //! Resolving: the owner ends an intent (contract, intents.md 7).
 
-use axp_proto::error_code::ErrorCode;
 use axp_proto::log::{Event, Status};
-use axp_proto::node::{Accepted, ExecuteRequest, IntentView, Rejection, Resolve, execute_request};
+use axp_proto::node::{Accepted, ExecuteRequest, IntentView, Resolve, execute_request};
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::controls::is_own_change;
 use super::idempotency::Claim;
 use super::intents::parse_id;
+use super::resume::request_id;
 use super::{Call, Service};
 use crate::error::ApiError;
 use crate::json::Reader;
@@ -37,6 +36,7 @@ impl Service {
         if command.actor.is_empty() {
             command.actor.clone_from(&actor);
         }
+        command.request_id = request_id();
         let command = execute_request::Command::Resolve(command);
         self.end(call, intent_id, "resolve", body, actor, command).await
     }
@@ -63,63 +63,25 @@ impl Service {
         };
         let outcome = self.cluster.router.execute(&request, call.deadline).await?;
         match outcome.value {
-            Ok(accepted) => {
-                let mut resolved = resolved(accepted)?;
-                let own = outcome.repeated
-                    && request
-                        .command
-                        .as_ref()
-                        .is_some_and(|it| is_own_change(&resolved.intent, it));
-                resolved.stale &= !own;
-                Ok(resolved)
-            }
-            // Under a key there is nothing to guess: the shard would have known ours.
-            Err(rejection) if outcome.repeated && claim.is_none() && is_state(&rejection) => {
-                let intent = self.get_by_id(call, id).await?;
-                own_work(intent, request.command.as_ref()).ok_or_else(|| rejection.into())
-            }
+            Ok(accepted) if outcome.repeated => Ok(repeated(accepted, request.command.as_ref())?),
+            Ok(accepted) => resolved(accepted),
             Err(rejection) => Err(rejection.into()),
         }
     }
 }
 
-fn is_state(rejection: &Rejection) -> bool {
-    rejection.code == ErrorCode::InvalidState.as_str()
-}
-
-/// An attempt of ours got no answer and the next one found the intent ended. If it ended exactly as
-/// we asked, that attempt was carried out, and the caller is told so.
-fn own_work(intent: IntentView, command: Option<&execute_request::Command>) -> Option<Resolved> {
-    let (status, actor, member, outcome) = match command? {
-        execute_request::Command::Resolve(resolve) => {
-            let member = if resolve.status() == Status::Completed { "result" } else { "error" };
-            (resolve.status(), &resolve.actor, member, &resolve.outcome_json)
-        }
-        execute_request::Command::AgentResult(result) if result.failed => {
-            (Status::Failed, &result.actor, "error", &result.outcome_json)
-        }
-        execute_request::Command::AgentResult(result) => {
-            (Status::Completed, &result.actor, "result", &result.outcome_json)
-        }
-        // However it ended: the answer is in the event.
-        execute_request::Command::TaskResult(result) => {
-            let status = intent.terminal_event.as_ref()?.status();
-            (status, &result.actor, "task_result", &result.answer_json)
-        }
-        _ => return None,
-    };
-    let event = intent.terminal_event.clone()?;
-    if event.status() != status || event.actor != *actor {
-        return None;
+/// An attempt of ours got no answer: if it was the one that was carried out, the node knows its
+/// request, and the caller is told what it did.
+fn repeated(
+    accepted: Accepted,
+    command: Option<&execute_request::Command>,
+) -> Result<Resolved, ApiError> {
+    let mut resolved = resolved(accepted)?;
+    resolved.stale &= !command.is_some_and(|it| is_own_change(&resolved.intent, it));
+    if resolved.event.is_none() && !resolved.stale {
+        resolved.event = resolved.intent.terminal_event.clone();
     }
-    if status != Status::Canceled {
-        let details: Value = serde_json::from_slice(&event.details_json).ok()?;
-        let wanted: Value = serde_json::from_slice(outcome).ok()?;
-        if details.get(member) != Some(&wanted) {
-            return None;
-        }
-    }
-    Some(Resolved { intent, event: Some(event), stale: false })
+    Ok(resolved)
 }
 
 fn resolved(accepted: Accepted) -> Result<Resolved, ApiError> {
@@ -162,6 +124,7 @@ fn parse(body: &Bytes) -> Result<Resolve, ApiError> {
         reason: reason.unwrap_or_default(),
         actor: reader.string("actor", 3, 255).unwrap_or_default(),
         expected_policy_generation: reader.integer("expected_policy_generation", 0),
+        request_id: Bytes::new(),
     };
     reader.finish()?;
     Ok(resolve)
@@ -169,6 +132,8 @@ fn parse(body: &Bytes) -> Result<Resolve, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use axp_proto::error_code::ErrorCode;
+
     use super::*;
 
     fn read(body: &'static str) -> Result<Resolve, ApiError> {
@@ -204,28 +169,5 @@ mod tests {
             &*read(r#"{"status":"FAILED","error":{"c":1}}"#).unwrap().outcome_json,
             br#"{"c":1}"#
         );
-    }
-
-    #[test]
-    fn only_an_equal_ending_is_our_own() {
-        let command = |result: &'static str| {
-            execute_request::Command::Resolve(Resolve {
-                status: Status::Completed.into(),
-                outcome_json: Bytes::from_static(result.as_bytes()),
-                actor: "agent://a".to_owned(),
-                ..Resolve::default()
-            })
-        };
-        let event = Event {
-            status: Status::Completed.into(),
-            actor: "agent://a".to_owned(),
-            details_json: Bytes::from_static(br#"{"result":{"x":1}}"#),
-            ..Event::default()
-        };
-        let view = IntentView { terminal_event: Some(event), ..IntentView::default() };
-        assert!(own_work(view.clone(), Some(&command(r#"{ "x": 1 }"#))).is_some());
-        assert!(own_work(view.clone(), Some(&command(r#"{"x":2}"#))).is_none());
-        let open = IntentView { terminal_event: None, ..view };
-        assert!(own_work(open, Some(&command(r#"{"x":1}"#))).is_none());
     }
 }

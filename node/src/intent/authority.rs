@@ -87,7 +87,7 @@ impl Right {
             Command::UpdateControls(_) => Some(Self::Controls),
             Command::UpdatePolicy(_) => Some(Self::Policy),
             Command::Submit(_)
-            | Command::Resolve { .. }
+            | Command::Resolve(_)
             | Command::Transfer(_)
             | Command::Rebind(_)
             | Command::DeliveryResult(_)

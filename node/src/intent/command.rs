@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axp_proto::log::{DeliveryMode, Status, StepEnded, Submission, TaskLink, TimerKind};
-use bytes::Bytes;
 
 pub(super) mod acknowledge;
 pub(super) mod agent_result;
@@ -21,6 +20,7 @@ pub(super) mod update_policy;
 
 pub use agent_result::AgentResult;
 pub use delivery_result::DeliveryResult;
+pub use resolve::Resolve;
 pub use task_result::{TaskAudit, TaskResult};
 pub use transfer::Transfer;
 pub use update_controls::UpdateControls;
@@ -31,13 +31,7 @@ pub use update_policy::UpdatePolicy;
 pub enum Command {
     Submit(Arc<Submission>),
     /// The owner ends it: COMPLETED, FAILED or CANCELED (contract, intents.md 7).
-    Resolve {
-        status: Status,
-        outcome_json: Bytes,
-        reason: String,
-        actor: String,
-        expected: Expected,
-    },
+    Resolve(Resolve),
     /// The agent ends it (contract, intents.md 8, third meaning).
     AgentResult(AgentResult),
     /// Unblocks a waiting intent and must not end it (contract, intents.md 8, second meaning).

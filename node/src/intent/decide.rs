@@ -9,6 +9,7 @@ use axp_proto::log::{
     Submission, TaskLink, TaskLinks, TimerChange, TimerKind, WaitingReason, Withdraw, WithdrawPush,
     state_change,
 };
+use bytes::Bytes;
 
 use super::command::{
     Command, acknowledge, agent_result, control_resume, delivery_result, expire, rebind, resolve,
@@ -62,10 +63,7 @@ pub fn decide(
     let now_ms = now_ms.max(intent.state.updated_at_ms);
     match command {
         Command::Submit(_) | Command::StartStep(_) => unreachable!("handled above"),
-        Command::Resolve { status, outcome_json, reason, actor, expected } => {
-            let outcome = resolve::Outcome { status: *status, outcome_json, reason };
-            resolve::decide(intent, &outcome, actor, *expected, now_ms)
-        }
+        Command::Resolve(resolve) => resolve::decide(intent, resolve, now_ms),
         Command::AgentResult(result) => agent_result::decide(intent, result, now_ms),
         Command::ControlResume { reason, actor, expected } => {
             control_resume::decide(intent, reason, actor, *expected, now_ms)
@@ -108,6 +106,14 @@ impl Decision {
         decision.effects.extend(workflow::child_ended(intent, &event));
         decision.events.push(event);
         decision
+    }
+
+    /// Remembers the request that asks for the end, if it can be told from others.
+    pub(super) fn asked_by(mut self, request_id: &Bytes) -> Self {
+        if !request_id.is_empty() {
+            self.change(state_change::Kind::EndedBy(request_id.clone()));
+        }
+        self
     }
 
     /// Takes the intent out of its holder's mailbox, if it lies there.

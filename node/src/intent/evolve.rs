@@ -56,6 +56,7 @@ pub fn fold_changes(state: &mut IntentState, changes: &[StateChange], silent: bo
             Kind::Workflow(workflow) => state.workflow = Some(workflow.clone()),
             Kind::Assignees(assignees) => state.assignees.clone_from(&assignees.names),
             Kind::Links(set) => state.links.clone_from(&set.links),
+            Kind::EndedBy(request) => state.ended_by = request.clone(),
         }
     }
 }

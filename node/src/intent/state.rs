@@ -6,6 +6,7 @@ use axp_proto::ids::IntentId;
 use axp_proto::log::{
     DeliveryMode, Event, Holder, IntentState, MailboxKey, Status, Submission, TimerKind,
 };
+use bytes::Bytes;
 
 use super::command::submit::is_deposited;
 use super::members::number;
@@ -36,6 +37,13 @@ impl Intent {
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.state.status().is_terminal()
+    }
+
+    /// Whether this request ended it, or decided the last step of its workflow: its answer was lost.
+    pub(super) fn is_repeat(&self, request_id: &Bytes) -> bool {
+        let step = self.state.workflow.as_ref().map(|state| &state.last_request);
+        let known = self.state.ended_by == *request_id || step == Some(request_id);
+        known && !request_id.is_empty()
     }
 
     /// Its own workspace sees an intent, and so do the workspace it is addressed to and the one whose

@@ -176,13 +176,12 @@ fn every_end_is_told_to_reply_to() {
         (complete(), r#"{"result":{"passed":true}}"#),
         (Command::Expire(TimerKind::Deadline), ""),
         (
-            Command::Resolve {
+            Command::Resolve(Resolve {
                 status: Status::Canceled,
-                outcome_json: Bytes::new(),
                 reason: "no".into(),
                 actor: "a".into(),
-                expected: Expected::default(),
-            },
+                ..Resolve::default()
+            }),
             r#"{"reason":"no"}"#,
         ),
     ];
@@ -311,4 +310,30 @@ fn a_deadline_is_never_early_and_needs_to_be_ahead() {
 fn a_command_for_nothing_is_not_found() {
     let rejection = decide(id(), None, &complete(), NOW).unwrap_err();
     assert_eq!(rejection, Rejection::not_found());
+}
+
+#[test]
+fn a_request_that_ended_it_is_known_again() {
+    let resolve = |request_id: &'static str| {
+        Command::Resolve(Resolve {
+            status: Status::Completed,
+            request_id: request_id.into(),
+            ..Resolve::default()
+        })
+    };
+    let result = |request_id: &'static str| {
+        Command::AgentResult(AgentResult {
+            request_id: request_id.into(),
+            ..AgentResult::default()
+        })
+    };
+    for [mine, another, unknown] in
+        [["mine", "another", ""].map(resolve), ["mine", "another", ""].map(result)]
+    {
+        let (mut intent, _) = submitted(submission());
+        run(&mut intent, &mine, NOW);
+        assert!(unchanged(&intent, &mine, NOW));
+        assert_eq!(refused(&intent, &another, NOW), ErrorCode::InvalidState);
+        assert_eq!(refused(&intent, &unknown, NOW), ErrorCode::InvalidState);
+    }
 }

@@ -20,9 +20,7 @@ mod route;
 mod walk;
 
 pub(super) use self::child::{ended as child_ended, start, stop, stopped as child_stopped};
-pub(super) use self::decide::{
-    agent_result, answered, control_resume, expire, is_repeat, step_ended,
-};
+pub(super) use self::decide::{agent_result, answered, control_resume, expire, step_ended};
 pub(super) use self::walk::Walk;
 
 use axp_proto::log::{HumanStep, Step, WorkflowState};

@@ -8,7 +8,7 @@ use axp_proto::node::execute_request::Command as WireCommand;
 use tonic::Status;
 
 use crate::intent::{
-    AgentResult, Command, DeliveryResult, Expected, TaskAudit, TaskResult, Transfer,
+    AgentResult, Command, DeliveryResult, Expected, Resolve, TaskAudit, TaskResult, Transfer,
     UpdateControls, UpdatePolicy,
 };
 use crate::shard::Request;
@@ -41,13 +41,14 @@ fn command(wire: WireCommand, caller: &str) -> Command {
     let actor = |given: String| if given.is_empty() { caller.to_owned() } else { given };
     match wire {
         WireCommand::Submit(submission) => Command::Submit(Arc::new(submission)),
-        WireCommand::Resolve(resolve) => Command::Resolve {
+        WireCommand::Resolve(resolve) => Command::Resolve(Resolve {
             status: resolve.status(),
             outcome_json: resolve.outcome_json,
             reason: resolve.reason,
             actor: actor(resolve.actor),
             expected: Expected(resolve.expected_policy_generation),
-        },
+            request_id: resolve.request_id,
+        }),
         WireCommand::AgentResult(result) => Command::AgentResult(AgentResult {
             failed: result.failed,
             outcome_json: result.outcome_json,

@@ -49,6 +49,8 @@ pub(crate) struct Intent {
     pub(crate) policy: Policy,
     /// Where its workflow stands: tests say so, nothing moves it.
     pub(crate) workflow: Option<WorkflowState>,
+    /// The request that ended it.
+    pub(crate) ended_by: Bytes,
 }
 
 impl Intent {
@@ -131,6 +133,7 @@ impl State {
             controls: Vec::new(),
             policy: Policy::default(),
             workflow: None,
+            ended_by: Bytes::new(),
         };
         let from = intent.submission.from_agent.clone();
         intent.append(EventType::Created, Status::Created, &from, b"");

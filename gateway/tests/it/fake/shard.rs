@@ -240,7 +240,11 @@ fn command(
         None => scope,
     };
     let (_, intent) = visible(state, &id.to_bytes(), scope)?;
+    let request_id = request_id(&command);
     if intent.status().is_terminal() {
+        if !request_id.is_empty() && intent.ended_by == request_id {
+            return Ok(Accepted { event: None, ..accepted(id, intent) });
+        }
         return Err(reject("invalid_state", "the intent has ended"));
     }
     if let Some(changed) = super::policy::change(state, id, &command)? {
@@ -310,7 +314,17 @@ fn command(
     state.append(&id.to_string(), kind, status, &details);
     let intent = state.intents.get_mut(&id).unwrap();
     intent.events.last_mut().unwrap().actor = actor;
+    intent.ended_by = request_id;
     Ok(accepted(id, intent))
+}
+
+fn request_id(command: &execute_request::Command) -> Bytes {
+    match command {
+        execute_request::Command::Resolve(it) => it.request_id.clone(),
+        execute_request::Command::AgentResult(it) => it.request_id.clone(),
+        execute_request::Command::TaskResult(it) => it.request_id.clone(),
+        _ => Bytes::new(),
+    }
 }
 
 /// With the authority of a link a command has the scope of the intent, once.

@@ -25,7 +25,7 @@ pub(in crate::intent) fn decide(
     result: &AgentResult,
     now_ms: i64,
 ) -> Result<Verdict, Rejection> {
-    if workflow::is_repeat(intent, &result.request_id) {
+    if intent.is_repeat(&result.request_id) {
         return Ok(Verdict::Unchanged);
     }
     if intent.is_terminal() {
@@ -47,5 +47,5 @@ pub(in crate::intent) fn decide(
         handler: intent.mailbox().address,
         ..next_event(intent, kind, status, &result.actor, now_ms)
     };
-    Ok(Verdict::Append(Decision::ending(intent, event)))
+    Ok(Verdict::Append(Decision::ending(intent, event).asked_by(&result.request_id)))
 }

@@ -10,27 +10,32 @@ use crate::intent::decide::{Decision, Verdict, next_event};
 use crate::intent::rejection::Rejection;
 use crate::intent::state::Intent;
 
-/// How the owner wants it to end.
-pub(in crate::intent) struct Outcome<'a> {
-    pub(in crate::intent) status: Status,
-    pub(in crate::intent) outcome_json: &'a Bytes,
-    pub(in crate::intent) reason: &'a str,
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Resolve {
+    pub status: Status,
+    pub outcome_json: Bytes,
+    pub reason: String,
+    pub actor: String,
+    pub expected: Expected,
+    /// The same for all attempts of one request.
+    pub request_id: Bytes,
 }
 
 pub(in crate::intent) fn decide(
     intent: &Intent,
-    outcome: &Outcome<'_>,
-    actor: &str,
-    expected: Expected,
+    resolve: &Resolve,
     now_ms: i64,
 ) -> Result<Verdict, Rejection> {
+    if intent.is_repeat(&resolve.request_id) {
+        return Ok(Verdict::Unchanged);
+    }
     if intent.is_terminal() {
         return Err(Rejection::terminal(intent.state.status()));
     }
-    if expected.is_stale(intent.state.policy_generation) {
+    if resolve.expected.is_stale(intent.state.policy_generation) {
         return Ok(Verdict::StaleGeneration);
     }
-    let (kind, member) = match outcome.status {
+    let (kind, member) = match resolve.status {
         Status::Completed => (EventType::Completed, Some("result")),
         Status::Failed => (EventType::Failed, Some("error")),
         Status::Canceled => (EventType::Canceled, None),
@@ -41,11 +46,11 @@ pub(in crate::intent) fn decide(
     };
     let mut details = ObjectWriter::default();
     if let Some(member) = member {
-        details = details.raw(member, outcome.outcome_json);
+        details = details.raw(member, &resolve.outcome_json);
     }
     let event = Event {
-        details_json: details.string_if("reason", outcome.reason).finish(),
-        ..next_event(intent, kind, outcome.status, actor, now_ms)
+        details_json: details.string_if("reason", &resolve.reason).finish(),
+        ..next_event(intent, kind, resolve.status, &resolve.actor, now_ms)
     };
-    Ok(Verdict::Append(Decision::ending(intent, event)))
+    Ok(Verdict::Append(Decision::ending(intent, event).asked_by(&resolve.request_id)))
 }

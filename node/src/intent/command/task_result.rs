@@ -51,7 +51,7 @@ pub(in crate::intent) fn decide(
     answer: &TaskResult,
     now_ms: i64,
 ) -> Result<Verdict, Rejection> {
-    if workflow::is_repeat(intent, &answer.request_id) {
+    if intent.is_repeat(&answer.request_id) {
         return Ok(Verdict::Unchanged);
     }
     if intent.is_terminal() {
@@ -125,7 +125,7 @@ fn end(intent: &Intent, answer: &TaskResult, task: &Task, now_ms: i64) -> Decisi
         details_json: audited(details, answer, task).finish(),
         ..next_event(intent, kind, status, actor(answer), now_ms)
     };
-    Decision::ending(intent, event)
+    Decision::ending(intent, event).asked_by(&answer.request_id)
 }
 
 /// Whom the deciding event names.

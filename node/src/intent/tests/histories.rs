@@ -72,13 +72,14 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     let to = prop_oneof![Just("checker"), Just("second"), Just("third")];
     prop_oneof![
         1 => any_submission().prop_map(|submission| Command::Submit(Arc::new(submission))),
-        1 => (status, expected()).prop_map(|(status, expected)| Command::Resolve {
+        1 => (status, expected()).prop_map(|(status, expected)| Command::Resolve(Resolve {
             status,
             outcome_json: Bytes::from_static(b"{}"),
             reason: "r".into(),
             actor: "a".into(),
             expected,
-        }),
+            ..Resolve::default()
+        })),
         1 => (any::<bool>(), expected()).prop_map(|(failed, expected)| Command::AgentResult(AgentResult {
             failed,
             outcome_json: Bytes::new(),

@@ -347,13 +347,12 @@ fn what_ends_the_scenario_ends_its_step() {
         deadline_at_ms: Some(NOW + 60_000),
         ..scenario(sequence(vec![agent("a")]))
     };
-    let cancel = Command::Resolve {
+    let cancel = Command::Resolve(Resolve {
         status: Status::Canceled,
-        outcome_json: Bytes::new(),
         reason: "no".into(),
         actor: "a".into(),
-        expected: Expected::default(),
-    };
+        ..Resolve::default()
+    });
     for (command, status) in
         [(cancel, Status::Canceled), (Command::Expire(TimerKind::Deadline), Status::TimedOut)]
     {

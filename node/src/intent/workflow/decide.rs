@@ -89,12 +89,6 @@ pub(in crate::intent) fn answered(
     walk.verdict()
 }
 
-/// Whether the request is the one that decided the step before: its answer was lost.
-pub(in crate::intent) fn is_repeat(intent: &Intent, request_id: &Bytes) -> bool {
-    let last = intent.state.workflow.as_ref().map(|state| &state.last_request);
-    !request_id.is_empty() && last == Some(request_id)
-}
-
 /// Whatever waits for a time waits no longer. An agent is not hurried.
 pub(in crate::intent) fn control_resume(intent: &Intent, actor: &str, now_ms: i64) -> Verdict {
     if intent.timer(TimerKind::StepWait).is_none() {
