@@ -110,7 +110,7 @@ fn first_of(writes: &BTreeMap<u16, Vec<Span>>, at: u64) -> BTreeMap<u16, u64> {
 }
 
 /// Spans of acknowledged writes by shard.
-fn acknowledged_writes(history: &History) -> BTreeMap<u16, Vec<Span>> {
+pub(crate) fn acknowledged_writes(history: &History) -> BTreeMap<u16, Vec<Span>> {
     let submits = history
         .submits
         .iter()
@@ -190,6 +190,8 @@ mod tests {
             what: "kill".to_owned(),
             groups: groups.to_vec(),
             forgotten_bytes: 0,
+            strike: 0,
+            damage_found: false,
         };
         let history = History {
             shard_groups: 8,
@@ -220,6 +222,8 @@ mod tests {
             what: "kill".to_owned(),
             groups: vec![1],
             forgotten_bytes: 0,
+            strike: 0,
+            damage_found: false,
         }];
         let history = History { shard_groups: 8, submits, faults, ..History::default() };
         let found = measure(&history, 10_000_000);

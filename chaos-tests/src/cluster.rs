@@ -5,6 +5,7 @@
 
 mod admin;
 pub mod binaries;
+pub mod clock;
 mod config;
 mod ports;
 mod process;
@@ -20,10 +21,11 @@ use tokio::time::Instant;
 
 pub use admin::{Leader, NodeStatus};
 pub use binaries::Binaries;
+pub use clock::ahead as clock_ahead;
 pub use config::{API_KEY, ClusterShape, Timing};
 pub use process::Process;
 
-use crate::network::{Network, Place};
+use crate::network::{Network, Place, Proxies};
 use crate::powerloss::{Mounted, PowerLossDisk};
 
 use admin::Probe;
@@ -45,7 +47,23 @@ pub struct Node {
 pub struct Gateway {
     pub process: Process,
     pub url: String,
-    admin_url: String,
+    admin: String,
+}
+
+impl Node {
+    /// Host and port of its admin server.
+    #[must_use]
+    pub fn admin(&self) -> &str {
+        self.probe.address()
+    }
+}
+
+impl Gateway {
+    /// Host and port of its admin server.
+    #[must_use]
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
 }
 
 /// Running processes.
@@ -53,8 +71,9 @@ pub struct Gateway {
 pub struct Cluster {
     pub nodes: Vec<Node>,
     pub gateways: Vec<Gateway>,
-    /// These two after the processes, so that those are gone when they are taken down.
+    /// These three after the processes, so that those are gone when they are taken down.
     mounts: Vec<Mounted>,
+    proxies: Option<Proxies>,
     network: Option<Arc<Network>>,
     pub shape: ClusterShape,
     folder: PathBuf,
@@ -70,12 +89,12 @@ impl Cluster {
         folder: &Path,
         shape: ClusterShape,
     ) -> anyhow::Result<Self> {
-        let mut cluster = Self::prepare(binaries, folder, shape)?;
-        for node in &mut cluster.nodes {
+        let cluster = Self::prepare(binaries, folder, shape)?;
+        for node in &cluster.nodes {
             node.process.start()?;
         }
         cluster.wait_nodes_ready().await?;
-        for gateway in &mut cluster.gateways {
+        for gateway in &cluster.gateways {
             gateway.process.start()?;
         }
         for index in 0..cluster.gateways.len() {
@@ -89,11 +108,21 @@ impl Cluster {
             true => Some(Arc::new(Network::build(shape.nodes, shape.gateways)?)),
             false => None,
         };
+        let proxies = match (&network, shape.proxies) {
+            (Some(network), true) => Some(Proxies::build(network)?),
+            (None, true) => bail!("proxies need a network of their own"),
+            (_, false) => None,
+        };
         let addresses = config::Addresses::choose(&shape, network.as_deref())?;
+        let clock = |name: &str| -> anyhow::Result<Option<PathBuf>> {
+            let file = clock::file(folder, name);
+            clock::set(&file, 0, 1.0)?;
+            Ok(shape.own_clocks.then_some(file))
+        };
         let (mut nodes, mut mounts) = (Vec::new(), Vec::new());
         for (index, at) in addresses.nodes.iter().enumerate() {
             let name = format!("node-{}", at.id);
-            let mut data = folder.join(format!("{name}-data"));
+            let mut data = data_folder(folder, at.id);
             std::fs::create_dir_all(&data)?;
             if let Some(rule) = shape.power_loss_disks {
                 mounts.push(Mounted::mount(&PowerLossDisk::new(rule), &data)?);
@@ -104,7 +133,8 @@ impl Cluster {
             }
             let file = folder.join(format!("{name}.toml"));
             std::fs::write(&file, config::node_toml(&shape, &addresses, at, &data))?;
-            let launch = launch(&binaries.node, network.as_ref(), Place::Node(index));
+            let launch =
+                launch(&binaries.node, network.as_ref(), Place::Node(index), clock(&name)?);
             let process = Process::new(launch, &file, folder, &name);
             nodes.push(Node { id: at.id, process, probe: Probe::new(&at.api, &at.admin)? });
         }
@@ -113,18 +143,25 @@ impl Cluster {
             let name = format!("gateway-{index}");
             let file = folder.join(format!("{name}.toml"));
             std::fs::write(&file, config::gateway_toml(&addresses, at))?;
-            let launch = launch(&binaries.gateway, network.as_ref(), Place::Gateway(index));
+            let launch =
+                launch(&binaries.gateway, network.as_ref(), Place::Gateway(index), clock(&name)?);
             let process = Process::new(launch, &file, folder, &name);
             let url = format!("http://{}", at.http);
-            gateways.push(Gateway { process, url, admin_url: format!("http://{}", at.admin) });
+            gateways.push(Gateway { process, url, admin: at.admin.clone() });
         }
-        Ok(Self { nodes, gateways, mounts, network, shape, folder: folder.to_owned() })
+        Ok(Self { nodes, gateways, mounts, proxies, network, shape, folder: folder.to_owned() })
     }
 
     /// Where configurations, logs and data are.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Where a node keeps its data.
+    #[must_use]
+    pub fn data_folder(&self, index: usize) -> PathBuf {
+        data_folder(&self.folder, self.nodes[index].id)
     }
 
     /// The disk of a node.
@@ -144,6 +181,14 @@ impl Cluster {
         self.network.as_deref().context("the cluster has no network of its own")
     }
 
+    /// The proxies between the processes.
+    ///
+    /// # Errors
+    /// When the cluster was started without.
+    pub fn proxies(&self) -> anyhow::Result<&Proxies> {
+        self.proxies.as_ref().context("the cluster has no proxies")
+    }
+
     /// Base URLs of the gateways.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
@@ -154,7 +199,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When one is not in time, or has ended.
-    pub async fn wait_nodes_ready(&mut self) -> anyhow::Result<()> {
+    pub async fn wait_nodes_ready(&self) -> anyhow::Result<()> {
         for index in 0..self.nodes.len() {
             self.wait_node_ready(index).await?;
         }
@@ -165,8 +210,8 @@ impl Cluster {
     ///
     /// # Errors
     /// When it is not in time, or has ended.
-    pub async fn wait_node_ready(&mut self, index: usize) -> anyhow::Result<()> {
-        let node = &mut self.nodes[index];
+    pub async fn wait_node_ready(&self, index: usize) -> anyhow::Result<()> {
+        let node = &self.nodes[index];
         let deadline = Instant::now() + READY_WITHIN;
         while !node.probe.is_ready().await {
             node.process.check_running()?;
@@ -178,13 +223,18 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whether a node says that it is ready.
+    pub async fn is_ready(&self, index: usize) -> bool {
+        self.nodes[index].probe.is_ready().await
+    }
+
     /// Waits until one gateway says that it is ready.
     ///
     /// # Errors
     /// When it is not in time, or has ended.
-    pub async fn wait_gateway_ready(&mut self, index: usize) -> anyhow::Result<()> {
-        let gateway = &mut self.gateways[index];
-        let probe = format!("{}/readyz", gateway.admin_url);
+    pub async fn wait_gateway_ready(&self, index: usize) -> anyhow::Result<()> {
+        let gateway = &self.gateways[index];
+        let probe = format!("http://{}/readyz", gateway.admin);
         let deadline = Instant::now() + READY_WITHIN;
         while !admin::answers_ok(&probe).await {
             gateway.process.check_running()?;
@@ -205,6 +255,16 @@ impl Cluster {
     /// Who leads which group, as the leaders themselves say; of two the one with the higher term.
     pub async fn leaders(&self) -> BTreeMap<u16, Leader> {
         admin::leaders_of(&self.statuses().await)
+    }
+
+    /// Asks a node to hand a group over; whether it did shows in who leads then.
+    pub async fn hand_over(&self, index: usize, group: u16, to: u64) {
+        self.nodes[index].probe.hand_over(group, to).await;
+    }
+
+    /// The sum of a metric of a node over its labels; nothing when it does not answer.
+    pub async fn metric(&self, index: usize, name: &str) -> f64 {
+        self.nodes[index].probe.metric(name).await.unwrap_or_default()
     }
 
     /// How far each group has committed, as the node says that knows most.
@@ -256,14 +316,20 @@ impl Cluster {
     ///
     /// # Errors
     /// When something does not come back.
-    pub async fn heal(&mut self) -> anyhow::Result<()> {
+    pub async fn heal(&self) -> anyhow::Result<()> {
         if let Some(network) = &self.network {
             network.heal()?;
         }
-        for node in &mut self.nodes {
+        if let Some(proxies) = &self.proxies {
+            proxies.heal();
+        }
+        for mount in &self.mounts {
+            mount.disk.lock().faults.clear();
+        }
+        for node in &self.nodes {
             node.process.heal()?;
         }
-        for gateway in &mut self.gateways {
+        for gateway in &self.gateways {
             gateway.process.heal()?;
         }
         self.wait_nodes_ready().await?;
@@ -278,22 +344,37 @@ impl Cluster {
     ///
     /// # Errors
     /// Names the process and its log.
-    pub fn check_nobody_died(&mut self) -> anyhow::Result<()> {
-        for node in &mut self.nodes {
+    pub fn check_nobody_died(&self) -> anyhow::Result<()> {
+        for node in &self.nodes {
             node.process.check_running()?;
         }
-        for gateway in &mut self.gateways {
+        for gateway in &self.gateways {
             gateway.process.check_running()?;
         }
         Ok(())
     }
 }
 
-/// Starts a program on this machine, or at a place of a network.
-fn launch(program: &Path, network: Option<&Arc<Network>>, place: Place) -> process::Launch {
-    let program = program.to_owned();
-    match network.cloned() {
-        Some(network) => Box::new(move || network.command(place, &program)),
-        None => Box::new(move || Command::new(&program)),
-    }
+fn data_folder(folder: &Path, node: u64) -> PathBuf {
+    folder.join(format!("node-{node}-data"))
+}
+
+/// Starts a program on this machine, or at a place of a network; with a clock of its own, or not.
+fn launch(
+    program: &Path,
+    network: Option<&Arc<Network>>,
+    place: Place,
+    clock: Option<PathBuf>,
+) -> process::Launch {
+    let (program, network) = (program.to_owned(), network.cloned());
+    Box::new(move || {
+        let mut command = match &network {
+            Some(network) => network.command(place, &program),
+            None => Command::new(&program),
+        };
+        if let Some(clock) = &clock {
+            clock::equip(&mut command, clock)?;
+        }
+        Ok(command)
+    })
 }

@@ -206,6 +206,12 @@ pub struct FaultRecord {
     pub groups: Vec<u16>,
     /// What disks forgot.
     pub forgotten_bytes: u64,
+    /// Which strike of the run it belongs to.
+    #[serde(default)]
+    pub strike: u64,
+    /// Whether a node found the damage that was done to its disk.
+    #[serde(default)]
+    pub damage_found: bool,
 }
 
 /// The end of a fault.
@@ -213,6 +219,9 @@ pub struct FaultRecord {
 pub struct Heal {
     pub at: u64,
     pub nemesis: String,
+    /// Which strike of the run it ends.
+    #[serde(default)]
+    pub strike: u64,
 }
 
 /// A leader that was seen in place of another.
@@ -264,6 +273,22 @@ impl History {
         states
     }
 
+    /// Strikes in the order in which they began: name, begin, end, and what they broke. One that was
+    /// not healed lasts until `end`.
+    pub fn strikes(&self, end: u64) -> impl Iterator<Item = (&str, u64, u64, String)> {
+        let mut strikes: BTreeMap<u64, Vec<&FaultRecord>> = BTreeMap::new();
+        for fault in &self.faults {
+            strikes.entry(fault.strike).or_default().push(fault);
+        }
+        strikes.into_iter().map(move |(strike, faults)| {
+            let healed = self.heals.iter().find(|heal| heal.strike == strike);
+            let what: Vec<&str> = faults.iter().map(|fault| fault.what.as_str()).collect();
+            let from = faults.iter().map(|fault| fault.at).min().unwrap_or_default();
+            let to = healed.map_or(end, |heal| heal.at);
+            (faults[0].nemesis.as_str(), from, to, what.join("; "))
+        })
+    }
+
     /// Writes one JSON line per record, a file per kind.
     ///
     /// # Errors
@@ -282,7 +307,11 @@ impl History {
     }
 }
 
-fn save_lines<T: Serialize>(folder: &Path, name: &str, records: &[T]) -> std::io::Result<()> {
+pub(crate) fn save_lines<T: Serialize>(
+    folder: &Path,
+    name: &str,
+    records: &[T],
+) -> std::io::Result<()> {
     let mut file = BufWriter::new(File::create(folder.join(format!("{name}.jsonl")))?);
     for record in records {
         serde_json::to_writer(&mut file, record)?;

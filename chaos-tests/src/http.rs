@@ -88,6 +88,18 @@ impl HttpClient {
         Some(self.send(request, timeout).await.ok()?.status().as_u16())
     }
 
+    /// The body of a GET as text, when its status is 200.
+    pub async fn text(&self, url: &str, timeout: Duration) -> Option<String> {
+        let request = self.request(Method::GET, url, None, Bytes::new()).ok()?;
+        let response = self.send(request, timeout).await.ok()?;
+        if response.status().as_u16() != 200 {
+            return None;
+        }
+        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect();
+        let body = tokio::time::timeout(timeout, body).await.ok()?.ok()?;
+        String::from_utf8(body.to_bytes().to_vec()).ok()
+    }
+
     /// Reads a stream until the server ends it, it breaks, or `timeout` is over.
     ///
     /// # Errors

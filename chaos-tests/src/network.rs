@@ -5,6 +5,8 @@
 //! one end of a cable, through which the clients of a run reach everybody. Rules are by pair and
 //! direction of addresses: a partition of any shape. Made with `ip` and `nft`; gone with this value.
 
+mod flow;
+mod proxy;
 mod tool;
 
 use std::fmt;
@@ -16,7 +18,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context as _, bail};
 use rand::RngExt;
 
-use tool::{ip, nft, run};
+use tool::{ip, nft, nft_echo, run};
+
+pub use proxy::{Hurt, Proxies};
 
 /// Networks with this prefix are chosen from at random, until one is free.
 const PREFIX: [u8; 2] = [10, 201];
@@ -30,7 +34,7 @@ const FIRST_GATEWAY: u8 = 101;
 static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// A process's place in the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// By its index.
     Node(usize),
@@ -59,6 +63,11 @@ impl fmt::Display for Place {
     }
 }
 
+/// Where packets are dropped; its strike heals it again, and no other one's.
+#[derive(Debug)]
+#[must_use]
+pub struct Cut(u64);
+
 /// The network of one cluster.
 #[derive(Debug)]
 pub struct Network {
@@ -67,6 +76,7 @@ pub struct Network {
     /// The third byte of all addresses.
     subnet: u8,
     namespaces: Vec<String>,
+    places: Vec<Place>,
 }
 
 impl Network {
@@ -99,7 +109,7 @@ impl Network {
         let made = MADE.fetch_add(1, Ordering::Relaxed);
         // Process ids have at most seven digits, which are six in base 16.
         let name = format!("ax{:x}{:x}", std::process::id(), made % 16);
-        let mut network = Self { name, subnet: 0, namespaces: Vec::new() };
+        let mut network = Self { name, subnet: 0, namespaces: Vec::new(), places: Vec::new() };
         network.build_bridge()?;
         for index in 0..nodes {
             network.connect(Place::Node(index))?;
@@ -139,6 +149,7 @@ impl Network {
     fn connect(&mut self, place: Place) -> anyhow::Result<()> {
         let (bridge, namespace) = (self.bridge(), self.namespace(place));
         self.add_namespace(&namespace)?;
+        self.places.push(place);
         let port = format!("port{}", place.host()?);
         let cable =
             ["link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", &bridge];
@@ -155,6 +166,12 @@ impl Network {
             Place::Node(index) => format!("{}-n{index}", self.name),
             Place::Gateway(index) => format!("{}-g{index}", self.name),
         }
+    }
+
+    /// Everybody who has a place here.
+    #[must_use]
+    pub fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// The address of a process.
@@ -177,7 +194,7 @@ impl Network {
     ///
     /// # Errors
     /// When `nft` refuses.
-    pub fn cut(&self, from: Place, to: Place) -> anyhow::Result<()> {
+    pub fn cut(&self, from: Place, to: Place) -> anyhow::Result<Cut> {
         self.rule(from, to, "counter drop")
     }
 
@@ -185,24 +202,39 @@ impl Network {
     ///
     /// # Errors
     /// When `nft` refuses.
-    pub fn lose(&self, from: Place, to: Place, percent: u32) -> anyhow::Result<()> {
+    pub fn lose(&self, from: Place, to: Place, percent: u32) -> anyhow::Result<Cut> {
         self.rule(from, to, &format!("numgen random mod 100 < {percent} counter drop"))
     }
 
-    fn rule(&self, from: Place, to: Place, action: &str) -> anyhow::Result<()> {
+    fn rule(&self, from: Place, to: Place, action: &str) -> anyhow::Result<Cut> {
         let (from, to) = (self.address(from)?, self.address(to)?);
         let rule = format!("add rule bridge cut forward ip saddr {from} ip daddr {to} {action}");
-        nft(&self.bridge(), &rule).map(drop)
+        let echo = nft_echo(&self.bridge(), &rule)?;
+        let handle = handle_of(&echo).with_context(|| format!("no handle in {echo:?}"))?;
+        Ok(Cut(handle))
     }
 
-    /// Takes all rules away, and tells how many packets they dropped.
+    /// Takes these cuts away, and tells how many packets they dropped.
     ///
     /// # Errors
     /// When `nft` refuses.
-    pub fn heal(&self) -> anyhow::Result<u64> {
+    pub fn mend(&self, cuts: Vec<Cut>) -> anyhow::Result<u64> {
         let rules = nft(&self.bridge(), "list chain bridge cut forward")?;
-        nft(&self.bridge(), "flush chain bridge cut forward")?;
-        Ok(dropped(&rules))
+        let mut packets = 0;
+        for Cut(handle) in cuts {
+            let rule = rules.lines().find(|line| handle_of(line) == Some(handle));
+            packets += rule.map_or(0, dropped);
+            nft(&self.bridge(), &format!("delete rule bridge cut forward handle {handle}"))?;
+        }
+        Ok(packets)
+    }
+
+    /// Takes all cuts away, whoever made them.
+    ///
+    /// # Errors
+    /// When `nft` refuses.
+    pub fn heal(&self) -> anyhow::Result<()> {
+        nft(&self.bridge(), "flush chain bridge cut forward").map(drop)
     }
 }
 
@@ -231,6 +263,11 @@ fn choose_subnet(device: &str) -> anyhow::Result<u8> {
     bail!("no free range of addresses")
 }
 
+/// By which a rule is deleted: `... # handle 12`.
+fn handle_of(rule: &str) -> Option<u64> {
+    rule.split_once("# handle ")?.1.split_whitespace().next()?.parse().ok()
+}
+
 /// The sum of all counters in a listing of `nft`: `... counter packets 12 bytes 720 drop`.
 fn dropped(listing: &str) -> u64 {
     let words: Vec<&str> = listing.split_whitespace().collect();
@@ -251,6 +288,8 @@ mod tests {
             ip saddr 10.0.0.2 ip daddr 10.0.0.1 counter packets 3 bytes 180 drop\n }";
         assert_eq!(dropped(listing), 15);
         assert_eq!(dropped(""), 0);
+        assert_eq!(handle_of("ip saddr 10.0.0.1 counter packets 3 drop # handle 12\n"), Some(12));
+        assert_eq!(handle_of("chain forward {"), None);
     }
 
     #[test]
@@ -287,14 +326,18 @@ mod tests {
             client.status().unwrap().success()
         };
         assert!(asked());
-        network.cut(two, one).unwrap();
+        let cut = network.cut(two, one).unwrap();
         assert!(!asked());
-        assert!(network.heal().unwrap() > 0);
+        assert!(network.mend(vec![cut]).unwrap() > 0);
         assert!(asked());
-        // The clients of a run are never cut off.
-        network.cut(two, one).unwrap();
+        // The clients of a run are never cut off; whoever mends leaves the others' cuts alone.
+        let (mine, _others) = (network.cut(one, two).unwrap(), network.cut(two, one).unwrap());
+        network.mend(vec![mine]).unwrap();
+        assert!(!asked());
         let at = std::net::SocketAddr::from((address, 7000));
         std::net::TcpStream::connect_timeout(&at, Duration::from_secs(1)).unwrap();
+        network.heal().unwrap();
+        assert!(asked());
         server.kill().unwrap();
         server.wait().unwrap();
     }

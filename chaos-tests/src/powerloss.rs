@@ -20,7 +20,7 @@ pub mod trial;
 
 pub use control::{Command, PowerLossDisk};
 pub use disk::{Disk, DiskError};
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, RuleId};
 pub use mount::Mounted;
 
 use std::fmt;

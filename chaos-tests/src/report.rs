@@ -1,15 +1,17 @@
 //! The verdict of a run, for people and for machines.
 
+mod repeat;
+pub mod timeline;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::availability::Availability;
-use crate::cluster::Timing;
 use crate::history::{History, Told};
 use crate::invariants::Verdict;
-use crate::runner::{Mutant, Plan};
+use crate::runner::Plan;
 
 /// How much was done and what came back.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -136,6 +138,8 @@ pub struct Report {
     /// Repeats the run as far as a run of real processes can be repeated: the same faults and
     /// operations in the same order, the same choices, other timings.
     pub repeat: String,
+    /// Of the sources when the run was made.
+    pub commit: String,
     pub folder: String,
 }
 
@@ -151,39 +155,19 @@ impl Report {
         // An invariant that looked at nothing proves nothing.
         let held = verdicts.iter().all(|v| v.findings.violations == 0 && v.findings.checked > 0);
         let nemeses: Vec<String> = plan.nemeses.iter().map(ToString::to_string).collect();
-        let seconds = plan.duration.as_secs();
-        let mut repeat = format!(
-            "axp-chaos run --nemesis {} --duration {seconds}s --rate {} --agents {} --seed {} \
-             --shards {} --engine {}",
-            nemeses.join(","),
-            plan.mix.rate,
-            plan.mix.agents,
-            plan.seed,
-            plan.shape.shard_groups,
-            plan.shape.engine,
-        );
-        if let Some(rule) = plan.shape.power_loss_disks {
-            let modes: Vec<String> = plan.shape.survivals.iter().map(ToString::to_string).collect();
-            repeat.push_str(&format!(" --entries {rule} --mode {}", modes.join(",")));
-        }
-        if plan.mutant == Some(Mutant::LyingDisks) {
-            repeat.push_str(" --mutant lying-disks");
-        }
-        if plan.shape.timing == Timing::Patient {
-            repeat.push_str(" --patient");
-        }
         Self {
             ok: held && gates.iter().all(|gate| gate.ok),
             seed: plan.seed,
             nemeses,
-            seconds,
+            seconds: plan.duration.as_secs(),
             rate: plan.mix.rate,
             engine: plan.shape.engine.clone(),
             counts,
             availability,
             verdicts,
             gates,
-            repeat,
+            repeat: repeat::command(plan),
+            commit: repeat::commit(),
             folder: plan.folder.display().to_string(),
         }
     }
@@ -266,11 +250,12 @@ impl fmt::Display for Report {
                 writeln!(f, "    {text}")?;
             }
         }
+        writeln!(f, "report.json and timeline.svg in {}", self.folder)?;
         if self.ok {
             write!(f, "verdict: ok")
         } else {
-            writeln!(f, "verdict: FAILED; record and logs in {}", self.folder)?;
-            write!(f, "repeat: {}", self.repeat)
+            writeln!(f, "verdict: FAILED; record and logs are there, too")?;
+            write!(f, "repeat at {}: {}", self.commit, self.repeat)
         }
     }
 }

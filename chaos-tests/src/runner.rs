@@ -2,31 +2,37 @@
 
 mod finals;
 mod gates;
+mod sampler;
+mod storm;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
-use rand::{Rng, RngExt, SeedableRng};
-use tokio::time::Instant;
+use rand::{RngExt, SeedableRng};
 
 use crate::availability;
 use crate::client::Client;
 use crate::cluster::{API_KEY, Binaries, Cluster, ClusterShape};
+use crate::history::save_lines;
 use crate::invariants;
-use crate::nemesis::{Kind, Scene};
+use crate::nemesis::{Kind, Needs};
 use crate::oracle::Oracle;
-use crate::powerloss::Fault;
-use crate::report::{Counts, Gate, Report};
+use crate::powerloss::{EntryRule, Fault};
+use crate::report::{self, Counts, Gate, Report};
 use crate::workload::{Mix, Workload};
 
 pub use gates::Limits;
+pub use sampler::Sample;
 
-/// How much longer than planned a run may break things to reach its least number of faults.
-const OVERTIME_MAX: Duration = Duration::from_secs(60);
+use sampler::Sampler;
+
+/// Written into the folder of every run.
+pub const REPORT: &str = "report.json";
+pub const TIMELINE: &str = "timeline.svg";
 
 /// A fault that no cluster survives: a run with it must fail, or the checks are blind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +58,9 @@ impl FromStr for Mutant {
 pub struct Plan {
     /// Chosen from at random for each strike.
     pub nemeses: Vec<Kind>,
+    /// Two strikes at a time, one at nodes and one at what is around them; and one in three that take
+    /// a leader is followed at once by the end of its successor.
+    pub overlap: bool,
     /// How long things are broken.
     pub duration: Duration,
     /// Load before the first fault, to know the undisturbed rate.
@@ -67,27 +76,40 @@ pub struct Plan {
     pub limits: Limits,
     /// A fault that the checks must find.
     pub mutant: Option<Mutant>,
-    /// Where the record goes; kept when something is wrong.
+    /// Where configurations, logs, report and picture go; and the record, when something is wrong.
     pub folder: PathBuf,
+    /// The record is written, too, when everything held.
+    pub keep_record: bool,
 }
 
 impl Plan {
     /// The plan of a run below `folder`, with defaults for everything else.
     #[must_use]
     pub fn new(nemeses: Vec<Kind>, duration: Duration, seed: u64, folder: &Path) -> Self {
+        let needs = Needs::of(&nemeses);
+        let shape = ClusterShape {
+            own_network: needs.network,
+            proxies: needs.proxies,
+            own_clocks: needs.clocks,
+            power_loss_disks: needs.disks.then_some(EntryRule::Strict),
+            ..ClusterShape::default()
+        };
+        let shape = if needs.short_logs { shape.with_short_logs() } else { shape };
         Self {
             nemeses,
+            overlap: false,
             duration,
             warm_up: Duration::from_secs(5),
             settle: Duration::from_secs(5),
             calm_max: Duration::from_millis(2500),
             drain_within: Duration::from_secs(120),
             mix: Mix::default(),
-            shape: ClusterShape::default(),
+            shape,
             seed,
             limits: Limits::default(),
             mutant: None,
             folder: folder.to_owned(),
+            keep_record: false,
         }
     }
 }
@@ -97,7 +119,7 @@ impl Plan {
 /// # Errors
 /// When the cluster does not start or the record cannot be written.
 pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
-    let mut cluster = Cluster::start(binaries, &plan.folder, plan.shape.clone()).await?;
+    let cluster = Cluster::start(binaries, &plan.folder, plan.shape.clone()).await?;
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let oracle = Arc::new(Oracle::new(plan.shape.shard_groups));
     let client = Client::new(cluster.urls(), API_KEY);
@@ -112,10 +134,21 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
         tokio::time::sleep(plan.warm_up).await;
     }
 
-    let broke = break_things(plan, &mut cluster, &oracle, &mut rng).await;
-    let healed = cluster.heal().await;
-    let healed_at = oracle.now();
-    tokio::time::sleep(plan.settle).await;
+    let mut sampler = Sampler::default();
+    let torment = async {
+        let broke = storm::break_things(plan, &cluster, &oracle, &mut rng).await;
+        let healed = cluster.heal().await;
+        let healed_at = oracle.now();
+        tokio::time::sleep(plan.settle).await;
+        (broke, healed, healed_at)
+    };
+    let (broke, healed, healed_at) = tokio::select! {
+        told = torment => told,
+        sampled = sampler.run(&cluster, &oracle) => {
+            sampled?;
+            bail!("the sampler ended");
+        }
+    };
     let load_ended = oracle.now();
     let shed = workload.shed();
     let open = workload.drain(plan.drain_within).await?;
@@ -132,37 +165,18 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
         Gate::of_result("nobody died by himself", &died),
         gates::nobody_panicked(cluster.folder())?,
     ];
+    gates.extend(gates::bounded(&plan.limits, &sampler));
+    if plan.overlap {
+        gates.push(gates::overlap(&plan.limits, &history, healed_at));
+    }
     gates.extend(gates::check(&plan.limits, &history, &counts, &availability, healed_at));
     let report = Report::new(plan, counts, availability, verdicts, gates);
-    if !report.ok {
+    let picture = report::timeline::draw(&history, &sampler.samples, load_ended);
+    std::fs::write(plan.folder.join(REPORT), serde_json::to_vec_pretty(&report)?)?;
+    std::fs::write(plan.folder.join(TIMELINE), picture)?;
+    if !report.ok || plan.keep_record {
         history.save(&plan.folder.join("record"))?;
-        std::fs::write(plan.folder.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
+        save_lines(&plan.folder.join("record"), "samples", &sampler.samples)?;
     }
     Ok(report)
-}
-
-/// Strikes until the time is over and enough faults hit; the first strike that cannot do its work
-/// ends it. On a slow machine one strike may take all of the time.
-async fn break_things(
-    plan: &Plan,
-    cluster: &mut Cluster,
-    oracle: &Oracle,
-    rng: &mut StdRng,
-) -> anyhow::Result<()> {
-    let until = Instant::now() + plan.duration;
-    let at_the_latest = until + OVERTIME_MAX;
-    let mut strikes = 0;
-    while Instant::now() < until
-        || (strikes < plan.limits.faults_min && Instant::now() < at_the_latest)
-    {
-        strikes += 1;
-        let Some(kind) = plan.nemeses.choose(rng).copied() else { return Ok(()) };
-        // A strike has its own source, so that its choices do not shift the next ones.
-        let mut strike_rng = StdRng::seed_from_u64(rng.next_u64());
-        let mut scene = Scene { cluster, oracle, rng: &mut strike_rng };
-        kind.nemesis().strike(&mut scene).await?;
-        let calm = rng.random_range(Duration::ZERO..=plan.calm_max);
-        tokio::time::sleep(calm).await;
-    }
-    Ok(())
 }

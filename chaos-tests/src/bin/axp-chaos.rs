@@ -1,12 +1,12 @@
 //! `axp-chaos run`: breaks a real cluster under load and says whether the promises held.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use axp_chaos_tests::cluster::{Binaries, Timing};
-use axp_chaos_tests::nemesis::Kind;
+use axp_chaos_tests::nemesis::{Kind, Needs};
 use axp_chaos_tests::powerloss::{EntryRule, Survival};
 use axp_chaos_tests::runner::{self, Mutant, Plan};
 use clap::{Args, Parser, Subcommand};
@@ -23,15 +23,26 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// One run: three nodes, two gateways, load, faults, healing, checks. Exits 1 on a violation.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Makes the run of a report again: the same faults, choices and operations, other timings.
+    Repro {
+        /// A report.json, or the folder where one is.
+        file: PathBuf,
+    },
+    /// What can be broken, and what it takes.
+    Nemeses,
 }
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// What breaks: kill-leader, kill-all, kill-gateway, pause, restart, and as root power-loss,
-    /// isolate, one-way, bridge, flapping, lossy; several with commas, chosen from at random.
+    /// What breaks, several with commas, chosen from at random; `axp-chaos nemeses` lists all, and
+    /// `all` means them.
     #[arg(long, default_value = "kill-leader", value_delimiter = ',')]
-    nemesis: Vec<Kind>,
+    nemesis: Vec<String>,
+    /// Two faults at a time, one at nodes and one at what is around them, and one in three that take a
+    /// leader followed at once by the end of its successor.
+    #[arg(long)]
+    overlap: bool,
     /// How long things are broken, e.g. 120s.
     #[arg(long, default_value = "120s", env = "CHAOS_DURATION", value_parser = parse_duration)]
     duration: Duration,
@@ -68,8 +79,14 @@ struct RunArgs {
     /// Election timeouts for a machine that is busy with other things.
     #[arg(long)]
     patient: bool,
-    /// Where configurations, logs and the record go. Default: a temporary folder, removed when
-    /// everything held.
+    /// No process may ever take more memory than this.
+    #[arg(long, default_value_t = 512)]
+    memory_mib_max: u64,
+    /// No node may ever take more space than this.
+    #[arg(long, default_value_t = 1024)]
+    disk_mib_max: u64,
+    /// Where configurations, logs, the record, report.json and timeline.svg go. Default: a temporary
+    /// folder, of which only the last two stay when everything held.
     #[arg(long)]
     folder: Option<PathBuf>,
     /// Print the report as JSON.
@@ -100,61 +117,121 @@ async fn main() -> anyhow::Result<ExitCode> {
                 .unwrap_or_else(|_| "info,fuser=off".into()),
         )
         .init();
-    let Command::Run(args) = Cli::parse().command;
+    let args = match Cli::parse().command {
+        Command::Run(args) => args,
+        Command::Repro { file } => repro(&file)?,
+        Command::Nemeses => {
+            list_nemeses();
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     // Children die with this process's values, so a signal must unwind and not just end it.
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        outcome = run(args) => outcome,
+        outcome = run(*args) => outcome,
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
         _ = terminate.recv() => Ok(ExitCode::from(143)),
     }
 }
 
-async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let binaries = Binaries::locate()?;
+fn list_nemeses() {
+    for kind in Kind::all() {
+        let Needs { network, proxies, disks, clocks, short_logs } = kind.nemesis().needs();
+        let needs = [
+            (network, "network"),
+            (proxies, "proxies"),
+            (disks, "disks"),
+            (clocks, "clocks"),
+            (short_logs, "short logs"),
+        ];
+        let needs = needs.into_iter().filter(|(needed, _)| *needed).map(|(_, what)| what);
+        let needs: Vec<_> = needs.collect();
+        println!("{:<20} {}", kind.to_string(), needs.join(", "));
+    }
+}
+
+/// The arguments of an earlier run, from its report.
+fn repro(file: &Path) -> anyhow::Result<Box<RunArgs>> {
+    let file = if file.is_dir() { file.join(runner::REPORT) } else { file.to_owned() };
+    let report = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let report: serde_json::Value = serde_json::from_slice(&report)?;
+    let text = |key: &str| {
+        report[key].as_str().with_context(|| format!("{} has no {key}", file.display()))
+    };
+    let (repeat, commit) = (text("repeat")?, text("commit")?);
+    println!("made at {commit}: {repeat}");
+    match Cli::try_parse_from(repeat.split_whitespace())?.command {
+        Command::Run(args) => Ok(args),
+        Command::Repro { .. } | Command::Nemeses => bail!("{repeat:?} is not a run"),
+    }
+}
+
+fn kinds(names: &[String]) -> anyhow::Result<Vec<Kind>> {
+    if names == ["all"] {
+        return Ok(Kind::all());
+    }
+    names.iter().map(|name| name.parse().map_err(anyhow::Error::msg)).collect()
+}
+
+fn plan(args: &RunArgs, folder: &Path) -> anyhow::Result<Plan> {
     let seed = args.seed.unwrap_or_else(rand::random);
-    let temporary = tempfile::Builder::new().prefix("axp-chaos-").tempdir()?;
-    let folder = args.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
-    std::fs::create_dir_all(&folder)?;
-    let power_loss = args.nemesis.contains(&Kind::PowerLoss);
-    let breaks_network = args.nemesis.iter().any(|kind| kind.breaks_network());
-    let mut plan = Plan::new(args.nemesis, args.duration, seed, &folder);
+    let mut plan = Plan::new(kinds(&args.nemesis)?, args.duration, seed, folder);
+    plan.overlap = args.overlap;
     plan.mix.rate = args.rate;
     plan.mix.agents = args.agents;
-    plan.shape.engine = args.engine;
+    plan.shape.engine.clone_from(&args.engine);
     plan.shape.shard_groups = args.shards;
-    plan.shape.own_network = breaks_network;
-    plan.shape.power_loss_disks = power_loss.then_some(args.entries);
-    plan.shape.survivals = args.mode;
+    plan.shape.power_loss_disks = plan.shape.power_loss_disks.map(|_| args.entries);
+    plan.shape.survivals.clone_from(&args.mode);
     plan.mutant = args.mutant;
+    plan.keep_record = args.folder.is_some();
     if args.patient {
         plan.shape.timing = Timing::Patient;
     }
     plan.limits.faults_min = args.kills_min;
     plan.limits.acknowledged_min = args.acknowledged_min;
+    plan.limits.memory_mib_max = args.memory_mib_max;
+    plan.limits.disk_mib_max = args.disk_mib_max;
+    Ok(plan)
+}
 
-    tracing::info!(seed, folder = %folder.display(), "run");
-    let report = match runner::run(&binaries, &plan).await {
-        Ok(report) => report,
-        Err(error) => {
-            let kept = temporary.keep();
-            return Err(error).with_context(|| {
-                format!(
-                    "no verdict; seed {seed}, logs in {} or {}",
-                    folder.display(),
-                    kept.display()
-                )
-            });
-        }
+async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let binaries = Binaries::locate()?;
+    // Never removed as a whole: what a run said stays, and where nothing is wrong only that.
+    let folder = match &args.folder {
+        Some(folder) => folder.clone(),
+        None => tempfile::Builder::new().prefix("axp-chaos-").tempdir()?.keep(),
     };
+    std::fs::create_dir_all(&folder)?;
+    let plan = plan(&args, &folder)?;
+    tracing::info!(seed = plan.seed, folder = %folder.display(), "run");
+    let report = runner::run(&binaries, &plan)
+        .await
+        .with_context(|| format!("no verdict; seed {}, logs in {}", plan.seed, folder.display()))?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{report}");
     }
     if !report.ok {
-        drop(temporary.keep());
         return Ok(ExitCode::FAILURE);
     }
+    if args.folder.is_none() {
+        keep_only(&folder, &[runner::REPORT, runner::TIMELINE])?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn keep_only(folder: &Path, names: &[&str]) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if names.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => std::fs::remove_dir_all(entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axp_proto::node::admin_client::AdminClient;
-use axp_proto::node::{StatusRequest, StatusResponse};
+use axp_proto::node::{StatusRequest, StatusResponse, TransferLeaderRequest};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::http::HttpClient;
@@ -26,7 +26,7 @@ pub type NodeStatus = StatusResponse;
 #[derive(Debug)]
 pub(super) struct Probe {
     admin: AdminClient<Channel>,
-    ready_url: String,
+    address: String,
 }
 
 impl Probe {
@@ -35,11 +35,33 @@ impl Probe {
             .connect_timeout(ANSWER_WITHIN)
             .timeout(ANSWER_WITHIN);
         let admin_client = AdminClient::new(endpoint.connect_lazy());
-        Ok(Self { admin: admin_client, ready_url: format!("http://{admin}/readyz") })
+        Ok(Self { admin: admin_client, address: admin.to_owned() })
     }
 
     pub(super) async fn is_ready(&self) -> bool {
-        answers_ok(&self.ready_url).await
+        answers_ok(&format!("http://{}/readyz", self.address)).await
+    }
+
+    /// Host and port of the admin server.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Asks for a hand-over. A refusal is no failure: who leads may have changed meanwhile.
+    pub(super) async fn hand_over(&self, group: u16, to_node_id: u64) {
+        let request = TransferLeaderRequest { group: group.into(), to_node_id };
+        if let Err(status) = self.admin.clone().transfer_leader(request).await {
+            tracing::debug!(group, to_node_id, %status, "not handed over");
+        }
+    }
+
+    pub(super) async fn metric(&self, name: &str) -> Option<f64> {
+        let url = format!("http://{}/metrics", self.address);
+        let text = HttpClient::new("").text(&url, ANSWER_WITHIN).await?;
+        let lines = text.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        Some(lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
     }
 
     pub(super) async fn status(&self) -> Option<NodeStatus> {

@@ -46,6 +46,10 @@ pub struct ClusterShape {
     pub timing: Timing,
     /// Every process in a network namespace of its own, on a bridge that can drop. Needs root.
     pub own_network: bool,
+    /// With a network of their own: proxies between the processes.
+    pub proxies: bool,
+    /// Every process has a wall clock that can be set. Needs libfaketime.
+    pub own_clocks: bool,
     /// Nodes keep their data on disks that can lose power, with this rule for directory entries.
     /// Needs root.
     pub power_loss_disks: Option<EntryRule>,
@@ -64,9 +68,19 @@ impl Default for ClusterShape {
             keep_entries: 200,
             timing: Timing::Default,
             own_network: false,
+            proxies: false,
+            own_clocks: false,
             power_loss_disks: None,
             survivals: vec![Survival::Lose, Survival::Reorder, Survival::Torn],
         }
+    }
+}
+
+impl ClusterShape {
+    /// So that a node that was away for a few seconds needs a snapshot.
+    #[must_use]
+    pub fn with_short_logs(self) -> Self {
+        Self { snapshot_after_entries: 100, keep_entries: 50, ..self }
     }
 }
 

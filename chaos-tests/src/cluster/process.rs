@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -11,17 +12,26 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
+use super::clock;
+
 const POLL: Duration = Duration::from_millis(5);
 
 /// Makes what starts a program where it belongs.
-pub(super) type Launch = Box<dyn Fn() -> Command + Send + Sync>;
+pub(super) type Launch = Box<dyn Fn() -> anyhow::Result<Command> + Send + Sync>;
 
-/// A program with a configuration file, and its child while it runs.
+/// A program with a configuration file, and its child while it runs. Faults that overlap share it.
 pub struct Process {
     launch: Launch,
     config: PathBuf,
     log: PathBuf,
     name: String,
+    /// Read by the library that fakes its wall clock, when it was started with that.
+    clock: PathBuf,
+    life: Mutex<Life>,
+}
+
+#[derive(Debug, Default)]
+struct Life {
     child: Option<Child>,
     paused: bool,
     starts: u32,
@@ -34,10 +44,14 @@ impl Process {
             config: config.to_owned(),
             log: folder.join(format!("{name}.log")),
             name: name.to_owned(),
-            child: None,
-            paused: false,
-            starts: 0,
+            clock: clock::file(folder, name),
+            life: Mutex::default(),
         }
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        // Nothing that panics happens between two changes of it.
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[must_use]
@@ -47,21 +61,22 @@ impl Process {
 
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.life().child.as_ref().map(Child::id)
     }
 
     /// Starts it; what it writes is appended to its log.
     ///
     /// # Errors
     /// When it runs already or cannot be started.
-    pub fn start(&mut self) -> anyhow::Result<()> {
-        if self.child.is_some() {
+    pub fn start(&self) -> anyhow::Result<()> {
+        let mut life = self.life();
+        if life.child.is_some() {
             bail!("{} runs already", self.name);
         }
-        self.starts += 1;
+        life.starts += 1;
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        mark(&log, self.starts)?;
-        let child = (self.launch)()
+        mark(&log, life.starts)?;
+        let child = (self.launch)()?
             .arg("--config")
             .arg(&self.config)
             .stdin(Stdio::null())
@@ -69,12 +84,12 @@ impl Process {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", self.name))?;
-        self.child = Some(child);
+        life.child = Some(child);
         Ok(())
     }
 
-    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let child = self.child.as_ref().with_context(|| format!("{} is down", self.name))?;
+    fn signal(&self, life: &Life, signal: Signal) -> anyhow::Result<()> {
+        let child = life.child.as_ref().with_context(|| format!("{} is down", self.name))?;
         let pid = i32::try_from(child.id()).context("a process id is positive")?;
         // The child has not been waited for, so its id is still its own.
         kill(Pid::from_raw(pid), signal).with_context(|| format!("{signal} to {}", self.name))
@@ -84,12 +99,13 @@ impl Process {
     ///
     /// # Errors
     /// When it is down already.
-    pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGKILL)?;
-        if let Some(mut child) = self.child.take() {
+    pub fn kill(&self) -> anyhow::Result<()> {
+        let mut life = self.life();
+        self.signal(&life, Signal::SIGKILL)?;
+        if let Some(mut child) = life.child.take() {
             child.wait()?;
         }
-        self.paused = false;
+        life.paused = false;
         Ok(())
     }
 
@@ -98,16 +114,17 @@ impl Process {
     /// # Errors
     /// When it is down already.
     pub fn send_kill(&self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGKILL)
+        self.signal(&self.life(), Signal::SIGKILL)
     }
 
     /// SIGSTOP: alive, connected, and silent.
     ///
     /// # Errors
     /// When it is down.
-    pub fn pause(&mut self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGSTOP)?;
-        self.paused = true;
+    pub fn pause(&self) -> anyhow::Result<()> {
+        let mut life = self.life();
+        self.signal(&life, Signal::SIGSTOP)?;
+        life.paused = true;
         Ok(())
     }
 
@@ -115,9 +132,10 @@ impl Process {
     ///
     /// # Errors
     /// When it is down.
-    pub fn resume(&mut self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGCONT)?;
-        self.paused = false;
+    pub fn resume(&self) -> anyhow::Result<()> {
+        let mut life = self.life();
+        self.signal(&life, Signal::SIGCONT)?;
+        life.paused = false;
         Ok(())
     }
 
@@ -125,13 +143,19 @@ impl Process {
     ///
     /// # Errors
     /// When it does not end within `within`.
-    pub async fn terminate(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
-        self.signal(Signal::SIGTERM)?;
+    pub async fn terminate(&self, within: Duration) -> anyhow::Result<ExitStatus> {
+        self.signal(&self.life(), Signal::SIGTERM)?;
+        self.wait_ended(within).await
+    }
+
+    /// Waits until it ends, of itself or as it was told to.
+    ///
+    /// # Errors
+    /// When it still runs after `within`.
+    pub async fn wait_ended(&self, within: Duration) -> anyhow::Result<ExitStatus> {
         let deadline = Instant::now() + within;
-        let child = self.child.as_mut().with_context(|| format!("{} is down", self.name))?;
         loop {
-            if let Some(status) = child.try_wait()? {
-                self.child = None;
+            if let Some(status) = self.ended()? {
                 return Ok(status);
             }
             if Instant::now() > deadline {
@@ -141,25 +165,51 @@ impl Process {
         }
     }
 
+    /// How it ended, once, if it has.
+    ///
+    /// # Errors
+    /// When it was not running before either.
+    pub fn ended(&self) -> anyhow::Result<Option<ExitStatus>> {
+        let mut life = self.life();
+        let child = life.child.as_mut().with_context(|| format!("{} is down", self.name))?;
+        let status = child.try_wait()?;
+        if status.is_some() {
+            life.child = None;
+        }
+        Ok(status)
+    }
+
+    /// Sets its wall clock this many seconds off, and lets it run at another speed.
+    ///
+    /// # Errors
+    /// When the file that says so cannot be written.
+    pub fn set_clock(&self, offset_seconds: i64, speed: f64) -> std::io::Result<()> {
+        clock::set(&self.clock, offset_seconds, speed)
+    }
+
     /// Fails when it has ended by itself.
     ///
     /// # Errors
     /// With its exit status and where its log is.
-    pub fn check_running(&mut self) -> anyhow::Result<()> {
-        let Some(child) = &mut self.child else { bail!("{} was not started", self.name) };
-        if let Some(status) = child.try_wait()? {
-            self.child = None;
-            bail!("{} ended by itself: {status}; see {}", self.name, self.log.display());
+    pub fn check_running(&self) -> anyhow::Result<()> {
+        match self.ended()? {
+            Some(status) => {
+                bail!("{} ended by itself: {status}; see {}", self.name, self.log.display())
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Wakes it up if it is paused, starts it if it is down.
-    pub(super) fn heal(&mut self) -> anyhow::Result<()> {
-        if self.paused {
+    pub(super) fn heal(&self) -> anyhow::Result<()> {
+        let (paused, down) = {
+            let life = self.life();
+            (life.paused, life.child.is_none())
+        };
+        if paused {
             self.resume()?;
         }
-        if self.child.is_none() {
+        if down {
             self.start()?;
         }
         Ok(())
@@ -168,7 +218,7 @@ impl Process {
 
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Process").field("name", &self.name).field("child", &self.child).finish()
+        f.debug_struct("Process").field("name", &self.name).field("life", &self.life()).finish()
     }
 }
 
@@ -179,7 +229,7 @@ fn mark(mut log: &File, starts: u32) -> std::io::Result<()> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
+        if let Some(mut child) = self.life().child.take() {
             // Also ends a stopped process; nothing is left to be told when it fails.
             drop(child.kill());
             drop(child.wait());

@@ -3,7 +3,8 @@
 
 use rand::seq::IndexedRandom as _;
 
-use super::{Nemesis, Scene, Strike, hold};
+use super::scene::hold;
+use super::{Class, Needs, Nemesis, Scene, Strike};
 use crate::network::Place;
 
 #[derive(Debug)]
@@ -14,6 +15,18 @@ impl Nemesis for Bridge {
         "bridge"
     }
 
+    fn class(&self) -> Class {
+        Class::Surroundings
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NETWORK
+    }
+
+    fn takes_node(&self) -> bool {
+        true
+    }
+
     fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
         Box::pin(async move {
             let (leader, groups) = scene.some_leader().await?;
@@ -22,12 +35,12 @@ impl Nemesis for Bridge {
             let Some(&other) = others.choose(scene.rng) else { return Ok(()) };
             let what = format!("node {} and {other} do not see each other", leader.node);
             // Whether it loses the lead is open, so no shard is counted as having lost its leader.
-            scene.record_fault(self, what, &[]);
-            scene.cut_both(&[Place::Node(index)], &[other])?;
+            scene.broke(what, &[]);
+            let cuts = scene.cut_both(&[Place::Node(index)], &[other])?;
             hold(scene.rng, 2000, 8000).await;
             // Somebody leads, and is followed by a majority, while it lasts.
             scene.see_progress(&groups).await?;
-            scene.heal_network(self).await
+            scene.mend(cuts).await
         })
     }
 }

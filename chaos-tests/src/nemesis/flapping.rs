@@ -1,10 +1,9 @@
 //! F9: the links of a leader come and go, each time about as long as an election takes.
 
-use std::time::Duration;
-
 use rand::RngExt;
 
-use super::{Nemesis, Scene, Strike, hold};
+use super::scene::hold;
+use super::{Class, Needs, Nemesis, Scene, Strike};
 use crate::network::Place;
 
 const TIMES: std::ops::RangeInclusive<u32> = 3..=8;
@@ -17,6 +16,18 @@ impl Nemesis for Flapping {
         "flapping"
     }
 
+    fn class(&self) -> Class {
+        Class::Surroundings
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NETWORK
+    }
+
+    fn takes_node(&self) -> bool {
+        true
+    }
+
     fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
         Box::pin(async move {
             let (leader, _) = scene.some_leader().await?;
@@ -24,17 +35,16 @@ impl Nemesis for Flapping {
             let others = scene.other_nodes(index);
             let times = scene.rng.random_range(TIMES);
             let what = format!("the links of node {} go and come {times} times", leader.node);
-            scene.record_fault(self, what, &[]);
-            for time in 1..=times {
-                scene.cut_both(&[Place::Node(index)], &others)?;
+            scene.broke(what, &[]);
+            for _ in 1..times {
+                let cuts = scene.cut_both(&[Place::Node(index)], &others)?;
                 hold(scene.rng, 200, 1500).await;
-                if time < times {
-                    scene.cluster.network()?.heal()?;
-                    tokio::time::sleep(Duration::from_millis(scene.rng.random_range(100..800)))
-                        .await;
-                }
+                scene.cluster.network()?.mend(cuts)?;
+                hold(scene.rng, 100, 800).await;
             }
-            scene.heal_network(self).await
+            let cuts = scene.cut_both(&[Place::Node(index)], &others)?;
+            hold(scene.rng, 200, 1500).await;
+            scene.mend(cuts).await
         })
     }
 }

@@ -3,7 +3,8 @@
 
 use rand::RngExt;
 
-use super::{Nemesis, Scene, Strike, hold};
+use super::scene::hold;
+use super::{Class, Needs, Nemesis, Scene, Strike};
 use crate::network::Place;
 
 #[derive(Debug)]
@@ -14,6 +15,18 @@ impl Nemesis for Isolate {
         "isolate"
     }
 
+    fn class(&self) -> Class {
+        Class::Surroundings
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NETWORK
+    }
+
+    fn takes_node(&self) -> bool {
+        true
+    }
+
     fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
         Box::pin(async move {
             let (leader, groups) = scene.some_leader().await?;
@@ -21,15 +34,15 @@ impl Nemesis for Isolate {
             let mut others = scene.other_nodes(index);
             let alone = scene.rng.random_bool(0.5);
             if alone {
-                others.extend((0..scene.cluster.gateways.len()).map(Place::Gateway));
+                others.extend(scene.gateways());
             }
             let from = if alone { "everybody" } else { "the other nodes" };
-            scene.cut_both(&[Place::Node(index)], &others)?;
+            let cuts = scene.cut_both(&[Place::Node(index)], &others)?;
             let what = format!("node {} is cut off from {from}", leader.node);
-            scene.record_fault(self, what, &groups);
+            scene.broke(what, &groups);
             scene.see_leaders(&groups, Some(leader.node)).await?;
             hold(scene.rng, 0, 5000).await;
-            scene.heal_network(self).await
+            scene.mend(cuts).await
         })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Nemesis, Scene, Strike};
+use super::{Class, Nemesis, Scene, Strike};
 
 #[derive(Debug)]
 pub(super) struct KillGateway;
@@ -14,10 +14,22 @@ impl Nemesis for KillGateway {
         "kill-gateway"
     }
 
+    fn class(&self) -> Class {
+        Class::Surroundings
+    }
+
+    fn takes_node(&self) -> bool {
+        false
+    }
+
+    fn takes_gateway(&self) -> bool {
+        true
+    }
+
     fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
         Box::pin(async move {
             let index = scene.rng.random_range(0..scene.cluster.gateways.len());
-            scene.record_fault(self, format!("kill -9 gateway {index}"), &[]);
+            scene.broke(format!("kill -9 gateway {index}"), &[]);
             scene.cluster.gateways[index].process.kill()?;
             let away = Duration::from_millis(scene.rng.random_range(0..2000));
             tokio::time::sleep(away).await;

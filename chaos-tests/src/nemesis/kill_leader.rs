@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Nemesis, Scene, Strike};
+use super::{Class, Nemesis, Scene, Strike};
 
 #[derive(Debug)]
 pub(super) struct KillLeader;
@@ -14,11 +14,19 @@ impl Nemesis for KillLeader {
         "kill-leader"
     }
 
+    fn class(&self) -> Class {
+        Class::Nodes
+    }
+
+    fn takes_node(&self) -> bool {
+        true
+    }
+
     fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
         Box::pin(async move {
             let (leader, groups) = scene.some_leader().await?;
             let index = scene.cluster.index_of(leader.node)?;
-            scene.record_fault(self, format!("kill -9 node {}", leader.node), &groups);
+            scene.broke(format!("kill -9 node {}", leader.node), &groups);
             scene.cluster.nodes[index].process.kill()?;
             scene.see_leaders(&groups, Some(leader.node)).await?;
             // The others go on without it for a while, so that it has something to catch up with.

@@ -2,7 +2,8 @@
 
 use rand::RngExt;
 
-use super::{Nemesis, Scene, Strike, hold};
+use super::scene::hold;
+use super::{Class, Needs, Nemesis, Scene, Strike};
 use crate::network::Place;
 
 #[derive(Debug)]
@@ -13,21 +14,34 @@ impl Nemesis for Lossy {
         "lossy"
     }
 
+    fn class(&self) -> Class {
+        Class::Surroundings
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NETWORK
+    }
+
+    fn takes_node(&self) -> bool {
+        false
+    }
+
     fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
         Box::pin(async move {
             let percent = scene.rng.random_range(5..=30);
-            scene.record_fault(self, format!("{percent} % of all packets are lost"), &[]);
+            scene.broke(format!("{percent} % of all packets are lost"), &[]);
             let nodes = (0..scene.cluster.nodes.len()).map(Place::Node);
-            let gateways = (0..scene.cluster.gateways.len()).map(Place::Gateway);
+            let gateways = scene.gateways();
             let places: Vec<Place> = nodes.chain(gateways).collect();
             let network = scene.cluster.network()?;
+            let mut cuts = Vec::new();
             for (from, to) in places.iter().flat_map(|a| places.iter().map(move |b| (*a, *b))) {
                 if from != to {
-                    network.lose(from, to, percent)?;
+                    cuts.push(network.lose(from, to, percent)?);
                 }
             }
             hold(scene.rng, 3000, 10_000).await;
-            scene.heal_network(self).await
+            scene.mend(cuts).await
         })
     }
 }

@@ -3,7 +3,8 @@
 
 use rand::RngExt;
 
-use super::{Nemesis, Scene, Strike, hold};
+use super::scene::hold;
+use super::{Class, Needs, Nemesis, Scene, Strike};
 use crate::network::Place;
 
 #[derive(Debug)]
@@ -14,6 +15,18 @@ impl Nemesis for OneWay {
         "one-way"
     }
 
+    fn class(&self) -> Class {
+        Class::Surroundings
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::NETWORK
+    }
+
+    fn takes_node(&self) -> bool {
+        true
+    }
+
     fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
         Box::pin(async move {
             let (leader, groups) = scene.some_leader().await?;
@@ -22,14 +35,12 @@ impl Nemesis for OneWay {
             let mute = scene.rng.random_bool(0.5);
             let what = if mute { "sends" } else { "is sent" };
             let what = format!("nothing that node {} {what} arrives", leader.node);
-            match mute {
-                true => scene.cut(&own, &others)?,
-                false => scene.cut(&others, &own)?,
-            }
-            scene.record_fault(self, what, &groups);
+            let (from, to) = if mute { (&own[..], &others[..]) } else { (&others[..], &own[..]) };
+            let cuts = scene.cut(from, to)?;
+            scene.broke(what, &groups);
             scene.see_leaders(&groups, Some(leader.node)).await?;
             hold(scene.rng, 0, 5000).await;
-            scene.heal_network(self).await
+            scene.mend(cuts).await
         })
     }
 }

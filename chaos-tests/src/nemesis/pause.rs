@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Nemesis, Scene, Strike};
+use super::{Class, Nemesis, Scene, Strike};
 
 #[derive(Debug)]
 pub(super) struct Pause;
@@ -12,6 +12,14 @@ pub(super) struct Pause;
 impl Nemesis for Pause {
     fn name(&self) -> &'static str {
         "pause"
+    }
+
+    fn class(&self) -> Class {
+        Class::Nodes
+    }
+
+    fn takes_node(&self) -> bool {
+        true
     }
 
     fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
@@ -22,12 +30,12 @@ impl Nemesis for Pause {
             if scene.rng.random_bool(0.33) {
                 let millis = scene.rng.random_range(100..600);
                 let what = format!("pause node {} for {millis} ms", leader.node);
-                scene.record_fault(self, what, &[]);
+                scene.broke(what, &[]);
                 scene.cluster.nodes[index].process.pause()?;
                 tokio::time::sleep(Duration::from_millis(millis)).await;
                 return scene.cluster.nodes[index].process.resume();
             }
-            scene.record_fault(self, format!("pause node {}", leader.node), &groups);
+            scene.broke(format!("pause node {}", leader.node), &groups);
             scene.cluster.nodes[index].process.pause()?;
             scene.see_leaders(&groups, Some(leader.node)).await?;
             let longer = Duration::from_millis(scene.rng.random_range(0..5000));

@@ -4,7 +4,8 @@
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt};
 
-use super::{Nemesis, Scene, Strike};
+use super::{Class, Needs, Nemesis, Scene, Strike};
+use crate::history::FaultRecord;
 use crate::powerloss::{Lost, Survival};
 
 #[derive(Debug)]
@@ -13,6 +14,18 @@ pub(super) struct PowerLoss;
 impl Nemesis for PowerLoss {
     fn name(&self) -> &'static str {
         "power-loss"
+    }
+
+    fn class(&self) -> Class {
+        Class::Nodes
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::DISKS
+    }
+
+    fn takes_node(&self) -> bool {
+        true
     }
 
     fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
@@ -25,19 +38,19 @@ impl Nemesis for PowerLoss {
 impl PowerLoss {
     async fn all(&self, scene: &mut Scene<'_>) -> anyhow::Result<()> {
         let groups: Vec<u16> = (1..=scene.cluster.shape.shard_groups).collect();
-        let at = scene.oracle.now();
+        let fault = scene.fault("power loss of all nodes".to_owned(), &groups);
         for node in &scene.cluster.nodes {
             node.process.send_kill()?;
         }
-        for node in &mut scene.cluster.nodes {
+        for node in &scene.cluster.nodes {
             node.process.kill()?;
         }
         let mut lost = Lost::default();
         for index in 0..scene.cluster.nodes.len() {
             lost += forget(scene, index)?;
         }
-        scene.record(self, at, "power loss of all nodes".to_owned(), &groups, lost.bytes);
-        for node in &mut scene.cluster.nodes {
+        scene.record(FaultRecord { forgotten_bytes: lost.bytes, ..fault });
+        for node in &scene.cluster.nodes {
             node.process.start()?;
         }
         scene.cluster.wait_nodes_ready().await?;
@@ -47,11 +60,10 @@ impl PowerLoss {
     async fn one(&self, scene: &mut Scene<'_>) -> anyhow::Result<()> {
         let (leader, groups) = scene.some_leader().await?;
         let index = scene.cluster.index_of(leader.node)?;
-        let at = scene.oracle.now();
+        let fault = scene.fault(format!("power loss of node {}", leader.node), &groups);
         scene.cluster.nodes[index].process.kill()?;
         let lost = forget(scene, index)?;
-        let what = format!("power loss of node {}", leader.node);
-        scene.record(self, at, what, &groups, lost.bytes);
+        scene.record(FaultRecord { forgotten_bytes: lost.bytes, ..fault });
         scene.see_leaders(&groups, Some(leader.node)).await?;
         scene.cluster.nodes[index].process.start()?;
         scene.cluster.wait_node_ready(index).await

@@ -10,7 +10,12 @@ pub(super) fn ip(arguments: &[&str]) -> anyhow::Result<()> {
 
 /// One command of `nft` in a namespace; its words may stand in one string.
 pub(super) fn nft(namespace: &str, command: &str) -> anyhow::Result<String> {
-    run(Command::new("ip").args(["netns", "exec", namespace, "nft", command]))
+    run(Command::new("ip").args(["netns", "exec", namespace, "nft", "-a", command]))
+}
+
+/// The same, and answers with the rule that was made, its handle included.
+pub(super) fn nft_echo(namespace: &str, command: &str) -> anyhow::Result<String> {
+    run(Command::new("ip").args(["netns", "exec", namespace, "nft", "--echo", "-a", command]))
 }
 
 pub(super) fn run(command: &mut Command) -> anyhow::Result<String> {

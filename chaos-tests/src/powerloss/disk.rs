@@ -218,7 +218,8 @@ impl Disk {
     }
 
     pub fn write(&mut self, ino: u64, offset: u64, bytes: &[u8]) -> Result<()> {
-        let grows = offset + bytes.len() as u64 > self.stat(ino)?.len;
+        // A file that was only made longer has no blocks there yet.
+        let grows = offset + bytes.len() as u64 > self.file_mut(ino)?.written_bytes();
         if grows && self.strike(ino, |fault| matches!(fault, Fault::DiskFull)).is_some() {
             return Err(DiskError::NoSpace);
         }
@@ -230,11 +231,17 @@ impl Disk {
     }
 
     pub fn set_len(&mut self, ino: u64, len: u64) -> Result<()> {
-        let grows = len > self.stat(ino)?.len;
+        self.file_mut(ino)?.set_len(len);
+        Ok(())
+    }
+
+    /// `fallocate`: longer, and with blocks for all of it.
+    pub fn allocate(&mut self, ino: u64, len: u64) -> Result<()> {
+        let grows = len > self.file_mut(ino)?.written_bytes();
         if grows && self.strike(ino, |fault| matches!(fault, Fault::DiskFull)).is_some() {
             return Err(DiskError::NoSpace);
         }
-        self.file_mut(ino)?.set_len(len);
+        self.file_mut(ino)?.allocate(len);
         Ok(())
     }
 
@@ -293,6 +300,16 @@ impl Disk {
         }
         parts.reverse();
         parts.join("/")
+    }
+
+    /// What all files take.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let files = self.inodes.values().map(|inode| match &inode.kind {
+            Kind::File(file) => file.written_bytes(),
+            Kind::Dir(_) => 0,
+        });
+        files.sum()
     }
 
     fn strike(&mut self, ino: u64, wanted: fn(&Fault) -> bool) -> Option<Fault> {

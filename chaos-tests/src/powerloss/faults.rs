@@ -19,23 +19,45 @@ pub enum Fault {
     SlowSync(Duration),
 }
 
+/// A fault that was switched on, to switch off that one and no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleId(u64);
+
 #[derive(Debug, Clone)]
 struct Rule {
+    id: RuleId,
     fault: Fault,
     pattern: String,
+    hits: u64,
+}
+
+impl Rule {
+    fn is_spent(&self) -> bool {
+        self.fault == (Fault::SyncFails { once: true }) && self.hits > 0
+    }
 }
 
 /// The faults that are switched on.
 #[derive(Debug, Default)]
 pub struct Faults {
     rules: Vec<Rule>,
-    /// How often each kind of fault hit: a run whose faults never hit proves nothing.
+    added: u64,
+    /// How often any fault hit: a run whose faults never hit proves nothing.
     pub hits: u64,
 }
 
 impl Faults {
-    pub fn add(&mut self, fault: Fault, pattern: &str) {
-        self.rules.push(Rule { fault, pattern: pattern.to_owned() });
+    pub fn add(&mut self, fault: Fault, pattern: &str) -> RuleId {
+        self.added += 1;
+        let id = RuleId(self.added);
+        self.rules.push(Rule { id, fault, pattern: pattern.to_owned(), hits: 0 });
+        id
+    }
+
+    /// Switches one off, and tells how often it hit.
+    pub fn remove(&mut self, id: RuleId) -> u64 {
+        let found = self.rules.iter().position(|rule| rule.id == id);
+        found.map_or(0, |at| self.rules.remove(at).hits)
     }
 
     pub fn clear(&mut self) {
@@ -49,16 +71,13 @@ impl Faults {
 
     /// The faults of this file that `wanted` picks; a fault that strikes once is used up.
     pub fn strike(&mut self, path: &str, wanted: fn(&Fault) -> bool) -> Option<Fault> {
-        let found = self
-            .rules
-            .iter()
-            .position(|rule| wanted(&rule.fault) && matches(&rule.pattern, path))?;
+        let hit = |rule: &&mut Rule| {
+            wanted(&rule.fault) && !rule.is_spent() && matches(&rule.pattern, path)
+        };
+        let rule = self.rules.iter_mut().find(hit)?;
+        rule.hits += 1;
         self.hits += 1;
-        let fault = self.rules[found].fault;
-        if fault == (Fault::SyncFails { once: true }) {
-            self.rules.remove(found);
-        }
-        Some(fault)
+        Some(rule.fault)
     }
 }
 
@@ -92,11 +111,23 @@ mod tests {
     #[test]
     fn a_fault_that_strikes_once_is_used_up() {
         let mut faults = Faults::default();
-        faults.add(Fault::SyncFails { once: true }, "*");
+        let rule = faults.add(Fault::SyncFails { once: true }, "*");
         let is_sync = |fault: &Fault| matches!(fault, Fault::SyncFails { .. });
         assert!(faults.strike("f", |fault| *fault == Fault::ReadFails).is_none());
         assert!(faults.strike("f", is_sync).is_some());
         assert!(faults.strike("f", is_sync).is_none());
         assert_eq!(faults.hits, 1);
+        assert_eq!(faults.remove(rule), 1);
+        assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn faults_are_switched_off_one_by_one() {
+        let mut faults = Faults::default();
+        let mine = faults.add(Fault::DiskFull, "*");
+        faults.add(Fault::SyncLies, "*");
+        assert_eq!(faults.remove(mine), 0);
+        assert_eq!(faults.strike("f", |fault| *fault == Fault::DiskFull), None);
+        assert_eq!(faults.strike("f", |fault| *fault == Fault::SyncLies), Some(Fault::SyncLies));
     }
 }

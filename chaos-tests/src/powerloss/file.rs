@@ -36,6 +36,10 @@ pub struct FileData {
     now: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Change>,
+    /// Up to where something was ever written: what lies behind was only made long.
+    written: u64,
+    /// Damage that nobody has written over since: position and bit.
+    flipped: Vec<(u64, u8)>,
 }
 
 impl FileData {
@@ -47,6 +51,12 @@ impl FileData {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.now.is_empty()
+    }
+
+    /// What it takes on the disk.
+    #[must_use]
+    pub fn written_bytes(&self) -> u64 {
+        self.written
     }
 
     #[must_use]
@@ -62,11 +72,24 @@ impl FileData {
     }
 
     pub fn write(&mut self, offset: u64, bytes: &[u8]) {
+        let end = offset + bytes.len() as u64;
+        self.written = self.written.max(end);
+        self.unflip(|position| (offset..end).contains(&position));
         self.change(Change::Write { offset, bytes: bytes.into() });
     }
 
     pub fn set_len(&mut self, len: u64) {
+        self.written = self.written.min(len);
+        self.unflip(|position| position >= len);
         self.change(Change::SetLen(len));
+    }
+
+    /// Makes it at least as long, with blocks for all of it.
+    pub fn allocate(&mut self, len: u64) {
+        if len > self.len() {
+            self.set_len(len);
+        }
+        self.written = self.written.max(len);
     }
 
     fn change(&mut self, change: Change) {
@@ -108,16 +131,33 @@ impl FileData {
             }
         }
         self.now.clone_from(&self.durable);
+        self.written = self.written.min(self.len());
         lost
     }
 
     /// Flips one bit of the byte at `position`, in what is seen and in what is durable.
     pub fn flip(&mut self, position: u64, bit: u8) {
+        self.flip_bit(position, bit);
+        self.flipped.push((position, bit));
+    }
+
+    fn flip_bit(&mut self, position: u64, bit: u8) {
         for bytes in [&mut self.now, &mut self.durable] {
             if let Some(byte) = bytes.get_mut(to_index(position)) {
                 *byte ^= 1 << (bit % 8);
             }
         }
+    }
+
+    /// Takes damage back where `wanted`, and tells how many bits. What was written over is whole.
+    pub fn unflip(&mut self, wanted: impl Fn(u64) -> bool) -> usize {
+        let flipped = std::mem::take(&mut self.flipped);
+        let (back, stays): (Vec<_>, Vec<_>) = flipped.into_iter().partition(|(at, _)| wanted(*at));
+        for (position, bit) in &back {
+            self.flip_bit(*position, *bit);
+        }
+        self.flipped = stays;
+        back.len()
     }
 }
 
@@ -233,6 +273,21 @@ mod tests {
         };
         assert_eq!(run(5), run(5));
         assert_ne!(run(5), run(6));
+    }
+
+    #[test]
+    fn damage_is_taken_back_unless_it_was_written_over() {
+        let mut file = FileData::default();
+        file.write(0, b"abcdef");
+        file.sync();
+        file.flip(1, 0);
+        file.flip(4, 2);
+        assert_ne!(file.read(0, 9), b"abcdef");
+        file.write(4, b"xy");
+        assert_eq!(file.unflip(|_| true), 1);
+        assert_eq!(file.read(0, 9), b"abcdxy");
+        file.lose_power(Survival::Lose, &mut rng(1));
+        assert_eq!(file.read(0, 9), b"abcdef");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::sampler::Sampler;
 use crate::availability::Availability;
 use crate::history::History;
 use crate::report::{Counts, Gate};
@@ -20,6 +21,11 @@ pub struct Limits {
     pub lively_share_min: f64,
     /// After healing, each shard acknowledges a write within this time.
     pub progress_within_ms: u64,
+    /// No process ever takes more memory than this, and no node more space.
+    pub memory_mib_max: u64,
+    pub disk_mib_max: u64,
+    /// Where faults overlap, the share of the time in which two are at work.
+    pub overlap_share_min: f64,
 }
 
 impl Default for Limits {
@@ -29,6 +35,9 @@ impl Default for Limits {
             acknowledged_min: 100,
             lively_share_min: 0.3,
             progress_within_ms: 10_000,
+            memory_mib_max: 512,
+            disk_mib_max: 1024,
+            overlap_share_min: 0.2,
         }
     }
 }
@@ -50,6 +59,7 @@ pub(super) fn check(
             power_losses == 0 || forgotten >= FORGOTTEN_BYTES_MIN,
             format!("{power_losses} power losses took {forgotten} bytes"),
         ),
+        damage(history),
         Gate::at_least("faults", counts.faults, limits.faults_min),
         // Each fault that took a leader was followed by at least one new one.
         Gate::at_least("leader changes", counts.leader_changes, hurting),
@@ -94,6 +104,50 @@ fn progress(
     Gate::new("every shard makes progress", ok && never_back == 0, text)
 }
 
+/// Flipped bits that nobody ever read prove nothing.
+fn damage(history: &History) -> Gate {
+    let done = history.faults.iter().filter(|fault| fault.nemesis == "bit-flip");
+    let found = done.clone().filter(|fault| fault.damage_found).count();
+    let done = done.count();
+    let text = format!("{found} of {done} damaged disks were found out");
+    Gate::new("damage is found", done == 0 || found > 0, text)
+}
+
+/// Memory and disks are bounded, whatever is broken.
+pub(super) fn bounded(limits: &Limits, sampler: &Sampler) -> [Gate; 2] {
+    const MIB: u64 = 1 << 20;
+    let gate = |name, most: Option<(&str, u64)>, mib_max: u64| {
+        let (who, bytes) = most.unwrap_or(("nobody", 0));
+        // Nothing seen is no proof.
+        let ok = bytes > 0 && bytes <= mib_max * MIB;
+        let text = format!("{who} took {} MiB at most, {mib_max} allowed", bytes / MIB);
+        Gate::new(name, ok, text)
+    };
+    [
+        gate("memory is bounded", sampler.most(|s| &s.memory_bytes), limits.memory_mib_max),
+        gate("disks are bounded", sampler.most(|s| &s.disk_bytes), limits.disk_mib_max),
+    ]
+}
+
+/// Faults that were to overlap did.
+pub(super) fn overlap(limits: &Limits, history: &History, healed_at: u64) -> Gate {
+    let mut changes: Vec<(u64, i32)> = Vec::new();
+    for (_, from, to, _) in history.strikes(healed_at) {
+        changes.extend([(from, 1), (to.max(from), -1)]);
+    }
+    changes.sort_unstable();
+    let (mut at_work, mut since, mut both) = (0, 0, 0);
+    for (at, change) in &changes {
+        both += if at_work >= 2 { at - since } else { 0 };
+        since = *at;
+        at_work += change;
+    }
+    let begin = changes.first().map_or(healed_at, |(at, _)| *at);
+    let share = both as f64 / healed_at.saturating_sub(begin).max(1) as f64;
+    let text = format!("two at work for {:.0} % of the time", share * 100.0);
+    Gate::new("faults overlapped", share >= limits.overlap_share_min, text)
+}
+
 /// A task that panicked is a bug even when the process goes on.
 pub(super) fn nobody_panicked(folder: &Path) -> anyhow::Result<Gate> {
     let mut found = Vec::new();
@@ -107,4 +161,39 @@ pub(super) fn nobody_panicked(folder: &Path) -> anyhow::Result<Gate> {
     }
     let text = if found.is_empty() { "no panic in any log".to_owned() } else { found.join("; ") };
     Ok(Gate::new("nobody panicked", found.is_empty(), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{FaultRecord, Heal};
+
+    #[test]
+    fn overlap_is_measured() {
+        let fault = |strike, at| FaultRecord {
+            at,
+            nemesis: "pause".to_owned(),
+            what: String::new(),
+            groups: Vec::new(),
+            forgotten_bytes: 0,
+            strike,
+            damage_found: false,
+        };
+        let heal = |strike, at| Heal { at, nemesis: "pause".to_owned(), strike };
+        let mut history = History {
+            faults: vec![fault(1, 0), fault(2, 50), fault(3, 70)],
+            heals: vec![heal(1, 60), heal(2, 80), heal(3, 100)],
+            ..History::default()
+        };
+        let limits = Limits { overlap_share_min: 0.2, ..Limits::default() };
+        // From 50 to 60 and from 70 to 80.
+        assert!(overlap(&limits, &history, 100).ok);
+        history.heals[1].at = 70;
+        assert!(!overlap(&limits, &history, 100).ok);
+    }
+
+    #[test]
+    fn nothing_seen_is_not_bounded() {
+        assert!(bounded(&Limits::default(), &Sampler::default()).iter().all(|gate| !gate.ok));
+    }
 }

@@ -10,8 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use axp_chaos_tests::cluster::{Binaries, Timing};
-use axp_chaos_tests::nemesis::Kind;
-use axp_chaos_tests::powerloss::{EntryRule, Mounted, Survival};
+use axp_chaos_tests::powerloss::{Mounted, Survival};
 use axp_chaos_tests::report::Report;
 use axp_chaos_tests::runner::{self, Mutant, Plan};
 
@@ -19,8 +18,9 @@ use axp_chaos_tests::runner::{self, Mutant, Plan};
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A debug build on a machine that may compile meanwhile: little load, patient elections.
-fn small_plan(nemesis: Kind, seconds: u64, folder: &Path) -> Plan {
-    let mut plan = Plan::new(vec![nemesis], Duration::from_secs(seconds), 7, folder);
+fn small_plan(nemesis: &str, seconds: u64, folder: &Path) -> Plan {
+    let mut plan =
+        Plan::new(vec![nemesis.parse().unwrap()], Duration::from_secs(seconds), 7, folder);
     plan.mix.rate = 25;
     plan.mix.agents = 4;
     plan.shape.timing = Timing::Patient;
@@ -38,7 +38,7 @@ async fn run(plan: &Plan) -> Report {
 }
 
 /// Runs one plan; what it leaves behind is kept when something is wrong.
-async fn hold(nemesis: Kind, seconds: u64, faults_min: usize) {
+async fn hold(nemesis: &str, seconds: u64, faults_min: usize) {
     let folder = tempfile::Builder::new().prefix("axp-chaos-").tempdir().unwrap();
     let mut plan = small_plan(nemesis, seconds, folder.path());
     plan.limits.faults_min = faults_min;
@@ -52,13 +52,13 @@ async fn hold(nemesis: Kind, seconds: u64, faults_min: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_leaders_are_killed() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    hold(Kind::KillLeader, 10, 2).await;
+    hold("kill-leader", 10, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_all_nodes_are_killed() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    hold(Kind::KillAll, 1, 1).await;
+    hold("kill-all", 1, 1).await;
 }
 
 /// To its clients, a server whose syncs do nothing is one that acknowledges before it syncs.
@@ -70,8 +70,7 @@ async fn disks_that_lie_are_found_out() {
     }
     let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::Builder::new().prefix("axp-chaos-").tempdir().unwrap();
-    let mut plan = small_plan(Kind::PowerLoss, 1, folder.path());
-    plan.shape.power_loss_disks = Some(EntryRule::Strict);
+    let mut plan = small_plan("power-loss", 1, folder.path());
     plan.shape.survivals = vec![Survival::Lose];
     plan.mutant = Some(Mutant::LyingDisks);
     plan.drain_within = Duration::from_secs(5);

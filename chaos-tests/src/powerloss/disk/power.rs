@@ -76,7 +76,7 @@ impl Disk {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut inos: Vec<u64> = self.inodes.keys().copied().collect();
         inos.retain(|ino| matches(pattern, &self.path(*ino)));
-        inos.retain(|ino| self.file_mut(*ino).is_ok_and(|file| !file.is_empty()));
+        inos.retain(|ino| self.file_mut(*ino).is_ok_and(|file| file.written_bytes() > 0));
         inos.sort_unstable();
         if inos.is_empty() {
             return 0;
@@ -84,10 +84,19 @@ impl Disk {
         for _ in 0..count {
             let ino = inos[rng.random_range(0..inos.len())];
             let file = self.file_mut(ino).expect("only files were kept");
-            let position = rng.random_range(0..file.len());
+            let position = rng.random_range(0..file.written_bytes());
             file.flip(position, rng.random_range(0..8));
         }
         count
+    }
+
+    /// Takes all damage back that nobody has written over, and tells how many bits.
+    pub fn unflip_bits(&mut self) -> usize {
+        let files = self.inodes.values_mut().map(|inode| match &mut inode.kind {
+            Kind::File(file) => file.unflip(|_| true),
+            Kind::Dir(_) => 0,
+        });
+        files.sum()
     }
 
     /// How many changes a power loss would take now.

@@ -99,7 +99,7 @@ impl Fuse {
             _ => return Err(Errno::EOPNOTSUPP),
         }
         if !keeps_size && offset + length > len {
-            disk.set_len(ino, offset + length)?;
+            disk.allocate(ino, offset + length)?;
         }
         Ok(())
     }

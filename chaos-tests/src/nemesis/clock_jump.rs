@@ -1,0 +1,60 @@
+//! F11: the wall clock of a node or a gateway jumps by an hour, steps back by some seconds, or runs
+//! 5 % too fast or too slow. What it shows is read back from the process itself.
+
+use anyhow::ensure;
+use rand::RngExt;
+use rand::seq::IndexedRandom as _;
+
+use super::scene::hold;
+use super::{Class, Needs, Nemesis, Scene, Strike};
+use crate::cluster::Process;
+
+const HOUR: i64 = 3600;
+
+#[derive(Debug)]
+pub(super) struct ClockJump;
+
+impl Nemesis for ClockJump {
+    fn name(&self) -> &'static str {
+        "clock-jump"
+    }
+
+    fn class(&self) -> Class {
+        Class::Surroundings
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::CLOCKS
+    }
+
+    fn takes_node(&self) -> bool {
+        false
+    }
+
+    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
+        Box::pin(async move {
+            let cluster = scene.cluster;
+            let mut places: Vec<(&Process, &str)> = Vec::new();
+            places.extend(cluster.nodes.iter().map(|node| (&node.process, node.admin())));
+            places.extend(cluster.gateways.iter().map(|at| (&at.process, at.admin())));
+            let Some(&(process, admin)) = places.choose(scene.rng) else { return Ok(()) };
+            let back = scene.rng.random_range(1..=30);
+            let (offset, speed) = *[(HOUR, 1.0), (-HOUR, 1.0), (-back, 1.0), (0, 1.05), (0, 0.95)]
+                .choose(scene.rng)
+                .unwrap_or(&(HOUR, 1.0));
+            let what =
+                format!("the clock of {} is {offset:+} s off, speed {speed}", process.name());
+            scene.broke(what, &[]);
+            process.set_clock(offset, speed)?;
+            hold(scene.rng, 3000, 8000).await;
+            let shown = crate::cluster::clock_ahead(admin).await;
+            process.set_clock(0, 1.0)?;
+            scene.healed();
+            // Whoever is down just then shows none; and drift is too little for whole seconds.
+            if let (Some(shown), true) = (shown, offset != 0) {
+                ensure!((shown - offset).abs() <= 3, "{offset} s show as {shown} s");
+            }
+            scene.see_all_led().await
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! F8: the disk of a leader is full. The node says so and ends, others lead; in half of the strikes it
+//! is started once more too early; then there is space again, and it comes back.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use rand::RngExt;
+
+use super::scene::hold;
+use super::{Class, Needs, Nemesis, Scene, Strike};
+use crate::powerloss::Fault;
+
+/// A node that is written to needs space within moments.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub(super) struct FullDisk;
+
+impl Nemesis for FullDisk {
+    fn name(&self) -> &'static str {
+        "full-disk"
+    }
+
+    fn class(&self) -> Class {
+        Class::Nodes
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::DISKS
+    }
+
+    fn takes_node(&self) -> bool {
+        true
+    }
+
+    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
+        Box::pin(async move {
+            let (leader, groups) = scene.some_leader().await?;
+            let index = scene.cluster.index_of(leader.node)?;
+            let rule = scene.cluster.disk(index)?.lock().faults.add(Fault::DiskFull, "*");
+            scene.see_end(index, ENDS_WITHIN).await?;
+            scene.broke(format!("node {} ended, its disk is full", leader.node), &groups);
+            scene.see_leaders(&groups, Some(leader.node)).await?;
+            if scene.rng.random_bool(0.5) {
+                scene.cluster.nodes[index].process.start()?;
+                scene.see_end(index, ENDS_WITHIN).await?;
+            }
+            hold(scene.rng, 0, 3000).await;
+            let hits = scene.cluster.disk(index)?.lock().faults.remove(rule);
+            ensure!(hits > 0, "nobody needed space");
+            scene.start_again(index).await
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! F12: all nodes are restarted in order, one after the other, as an upgrade does it. A client that
+//! asks again as clients do must not notice.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use tokio::time::Instant;
+
+use super::scene::ELECTION_WITHIN;
+use super::{Class, Nemesis, Scene, Strike};
+
+/// The drain timeout of a node and some more.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
+/// The next one is restarted when nobody is further behind than this.
+const LAG_MAX: u64 = 64;
+const POLL: Duration = Duration::from_millis(50);
+
+#[derive(Debug)]
+pub(super) struct RollingRestart;
+
+impl Nemesis for RollingRestart {
+    fn name(&self) -> &'static str {
+        "rolling-restart"
+    }
+
+    fn class(&self) -> Class {
+        Class::Nodes
+    }
+
+    fn takes_node(&self) -> bool {
+        true
+    }
+
+    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
+        Box::pin(async move {
+            for node in &scene.cluster.nodes {
+                let led = scene.cluster.leaders().await;
+                let led = led.iter().filter(|(_, leader)| leader.node == node.id);
+                let led: Vec<u16> =
+                    led.map(|(group, _)| *group).filter(|group| *group > 0).collect();
+                scene.broke(format!("restart node {}, in turn", node.id), &led);
+                let status = node.process.terminate(ENDS_WITHIN).await?;
+                ensure!(status.success(), "node {} ended with {status} on SIGTERM", node.id);
+                scene.leaders_seen(&led, Some(node.id)).await?;
+                scene.start_again(scene.cluster.index_of(node.id)?).await?;
+                see_all_caught_up(scene).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// As `axp cluster status` has it: every group is led, and nobody is behind.
+async fn see_all_caught_up(scene: &Scene<'_>) -> anyhow::Result<()> {
+    let groups = usize::from(scene.cluster.shape.shard_groups) + 1;
+    let deadline = Instant::now() + ELECTION_WITHIN;
+    loop {
+        let statuses = scene.cluster.statuses().await;
+        let led = statuses.iter().flat_map(|status| &status.groups);
+        let led: Vec<_> = led.filter(|group| group.role == "leader").collect();
+        let behind = led.iter().flat_map(|group| &group.replication);
+        let behind = behind.filter(|replica| replica.lag_entries > LAG_MAX).count();
+        if led.len() >= groups && behind == 0 {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "{behind} replicas are behind, {} groups led",
+            led.len()
+        );
+        tokio::time::sleep(POLL).await;
+    }
+}

@@ -1,0 +1,59 @@
+//! F13: the leadership of random shards is handed over, again and again, while clients read and write.
+
+use anyhow::ensure;
+use rand::RngExt;
+use rand::seq::IndexedRandom as _;
+
+use super::scene::hold;
+use super::{Class, Nemesis, Scene, Strike};
+
+const TIMES: std::ops::RangeInclusive<usize> = 20..=60;
+
+#[derive(Debug)]
+pub(super) struct TransferStorm;
+
+impl Nemesis for TransferStorm {
+    fn name(&self) -> &'static str {
+        "transfer-storm"
+    }
+
+    fn class(&self) -> Class {
+        Class::Surroundings
+    }
+
+    fn takes_node(&self) -> bool {
+        false
+    }
+
+    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
+        Box::pin(async move {
+            let times = scene.rng.random_range(TIMES);
+            scene.broke(format!("leadership is handed over {times} times"), &[]);
+            let mut moved = 0;
+            for _ in 0..times {
+                moved += usize::from(hand_over(scene).await?);
+                hold(scene.rng, 10, 200).await;
+            }
+            scene.healed();
+            tracing::info!(times, moved, "healed");
+            // Overlapping faults take leaders and targets away under its hands.
+            ensure!(moved * 4 > times, "of {times} hand-overs only {moved} moved anything");
+            scene.see_all_led().await
+        })
+    }
+}
+
+/// Hands one shard over; whether its target leads it then.
+async fn hand_over(scene: &mut Scene<'_>) -> anyhow::Result<bool> {
+    let leaders = scene.cluster.leaders().await;
+    let shards = scene.shards();
+    let Some(group) = shards.choose(scene.rng).copied() else { return Ok(false) };
+    let others: Vec<u64> = scene.cluster.nodes.iter().map(|node| node.id).collect();
+    let Some(leader) = leaders.get(&group) else { return Ok(false) };
+    let others: Vec<u64> = others.into_iter().filter(|id| *id != leader.node).collect();
+    let Some(to) = others.choose(scene.rng).copied() else { return Ok(false) };
+    let index = scene.cluster.index_of(leader.node)?;
+    scene.cluster.hand_over(index, group, to).await;
+    hold(scene.rng, 20, 100).await;
+    Ok(scene.cluster.leaders().await.get(&group).is_some_and(|leader| leader.node == to))
+}
