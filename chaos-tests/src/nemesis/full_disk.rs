@@ -42,8 +42,10 @@ impl Nemesis for FullDisk {
             scene.broke(format!("node {} ended, its disk is full", leader.node), &groups);
             scene.see_leaders(&groups, Some(leader.node)).await?;
             if scene.rng.random_bool(0.5) {
-                scene.cluster.nodes[index].process.start()?;
-                scene.see_end(index, ENDS_WITHIN).await?;
+                let process = &scene.cluster.nodes[index].process;
+                process.start()?;
+                let status = process.wait_ended(ENDS_WITHIN).await?;
+                ensure!(!status.success(), "without space it ended as if all were well");
             }
             hold(scene.rng, 0, 3000).await;
             let hits = scene.cluster.disk(index)?.lock().faults.remove(rule);

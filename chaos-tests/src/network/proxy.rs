@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread::JoinHandle;
@@ -131,7 +131,7 @@ impl Proxies {
         let (ready, is_ready) = mpsc::channel();
         let (shared, path) = (self.shared.clone(), Path::new(NAMESPACES).join(&namespace));
         let thread = std::thread::Builder::new().name(format!("proxy {place}"));
-        let thread = thread.spawn(move || run(place, path, &shared, stopped, &ready))?;
+        let thread = thread.spawn(move || run(place, &path, &shared, stopped, &ready))?;
         is_ready.recv().context("the proxy ended")??;
         self.threads.push((stop, thread));
         let own = network.address(place)?;
@@ -220,13 +220,13 @@ impl Drop for Proxies {
 /// thread that makes them.
 fn run(
     place: Place,
-    namespace: PathBuf,
+    namespace: &Path,
     shared: &Arc<Shared>,
     stopped: oneshot::Receiver<()>,
     ready: &mpsc::Sender<anyhow::Result<()>>,
 ) {
     let begin = || -> anyhow::Result<_> {
-        setns(File::open(&namespace)?, CloneFlags::CLONE_NEWNET).context("cannot enter")?;
+        setns(File::open(namespace)?, CloneFlags::CLONE_NEWNET).context("cannot enter")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)))?;
         Ok((runtime, listener))
