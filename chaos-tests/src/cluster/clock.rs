@@ -46,10 +46,16 @@ pub(super) fn equip(command: &mut Command, file: &Path) -> anyhow::Result<()> {
         .env("FAKETIME_TIMESTAMP_FILE", file)
         // Looked at once a second.
         .env("FAKETIME_CACHE_DURATION", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        // A process that is killed would leave its semaphore behind.
-        .env("FAKETIME_DISABLE_SHM", "1");
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     Ok(())
+}
+
+/// Removes what the library keeps for a process that was killed.
+pub(super) fn tidy(process: u32) {
+    for name in [format!("faketime_shm_{process}"), format!("sem.faketime_sem_{process}")] {
+        // Mostly there is none.
+        drop(std::fs::remove_file(Path::new("/dev/shm").join(name)));
+    }
 }
 
 pub(super) fn set(file: &Path, offset_seconds: i64, speed: f64) -> io::Result<()> {

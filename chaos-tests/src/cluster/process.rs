@@ -104,6 +104,7 @@ impl Process {
         self.signal(&life, Signal::SIGKILL)?;
         if let Some(mut child) = life.child.take() {
             child.wait()?;
+            clock::tidy(child.id());
         }
         life.paused = false;
         Ok(())
@@ -172,8 +173,9 @@ impl Process {
     pub fn ended(&self) -> anyhow::Result<Option<ExitStatus>> {
         let mut life = self.life();
         let child = life.child.as_mut().with_context(|| format!("{} is down", self.name))?;
-        let status = child.try_wait()?;
+        let (id, status) = (child.id(), child.try_wait()?);
         if status.is_some() {
+            clock::tidy(id);
             life.child = None;
         }
         Ok(status)
@@ -233,6 +235,7 @@ impl Drop for Process {
             // Also ends a stopped process; nothing is left to be told when it fails.
             drop(child.kill());
             drop(child.wait());
+            clock::tidy(child.id());
         }
     }
 }
