@@ -15,6 +15,7 @@ mod lossy;
 mod lost_answers;
 mod old_leader;
 mod one_way;
+mod overload;
 mod pause;
 mod power_loss;
 mod reset;
@@ -131,6 +132,7 @@ const ALL: &[&dyn Nemesis] = &[
     &snapshot_install::SnapshotInstall,
     &transfer_storm::TransferStorm,
     &clock_jump::ClockJump,
+    &overload::Overload,
 ];
 
 /// A nemesis by name.

@@ -29,6 +29,8 @@ pub struct Counts {
     /// Keys that were sent more than once with the same body.
     pub repeated_keys: usize,
     pub mutated_refused: usize,
+    /// Keys whose answer nobody got to know, however often it was asked for.
+    pub given_up: usize,
     pub reads: usize,
     pub connections_watching: usize,
     pub events_watched: usize,
@@ -58,6 +60,12 @@ impl Counts {
             }
         }
         let mutated = history.submits.iter().filter(|submit| submit.mutated);
+        let mut known: BTreeMap<&str, bool> = BTreeMap::new();
+        for submit in history.submits.iter().filter(|submit| !submit.mutated) {
+            if let Some(key) = &submit.key {
+                *known.entry(key).or_default() |= !submit.told.is_unknown();
+            }
+        }
         let events = |told: &Told<crate::history::FinalState>| {
             told.done().map_or(0, |state| state.events.len())
         };
@@ -80,6 +88,7 @@ impl Counts {
             races: finishers.values().filter(|markers| markers.len() > 1).count(),
             repeated_keys: uses.values().filter(|uses| **uses > 1).count(),
             mutated_refused: mutated.filter(|submit| submit.told.refusal().is_some()).count(),
+            given_up: known.values().filter(|known| !**known).count(),
             reads: history.reads.len(),
             connections_watching: history.watches.len(),
             events_watched: history.watches.iter().map(|watch| watch.events.len()).sum(),
@@ -194,8 +203,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "keys     {} repeated, {} refused for another body",
-            c.repeated_keys, c.mutated_refused
+            "keys     {} repeated, {} refused for another body, {} never answered",
+            c.repeated_keys, c.mutated_refused, c.given_up
         )?;
         writeln!(
             f,

@@ -181,6 +181,15 @@ impl Process {
         Ok(status)
     }
 
+    /// The last line of its log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn last_words(&self) -> std::io::Result<String> {
+        let log = std::fs::read(&self.log)?;
+        Ok(String::from_utf8_lossy(&log).lines().last().unwrap_or_default().to_owned())
+    }
+
     /// Sets its wall clock this many seconds off, and lets it run at another speed.
     ///
     /// # Errors

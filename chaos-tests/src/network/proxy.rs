@@ -297,3 +297,6 @@ async fn connect(target: SocketAddrV4) -> anyhow::Result<TcpStream> {
     let connecting = socket.connect(SocketAddr::V4(target));
     Ok(tokio::time::timeout(CONNECT_WITHIN, connecting).await??)
 }
+
+#[cfg(test)]
+mod tests;

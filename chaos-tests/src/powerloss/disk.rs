@@ -35,13 +35,13 @@ pub enum DiskError {
 
 pub type Result<T> = std::result::Result<T, DiskError>;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Kind {
     File(FileData),
     Dir(BTreeMap<OsString, u64>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inode {
     kind: Kind,
     /// Where it hangs in the tree that programs see; `None` once unlinked.
@@ -73,7 +73,7 @@ pub struct Counters {
 }
 
 /// A file system in memory that knows what a power loss would leave.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Disk {
     inodes: HashMap<u64, Inode>,
     /// Never used twice, not even over a power loss: an old handle finds nothing, not another file.

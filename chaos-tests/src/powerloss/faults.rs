@@ -38,7 +38,7 @@ impl Rule {
 }
 
 /// The faults that are switched on.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Faults {
     rules: Vec<Rule>,
     added: u64,

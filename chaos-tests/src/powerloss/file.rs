@@ -31,7 +31,7 @@ impl Change {
 }
 
 /// A regular file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct FileData {
     now: Vec<u8>,
     durable: Vec<u8>,

@@ -30,7 +30,7 @@ impl Change {
 }
 
 /// The durable entries of all directories, and the changes that are not durable yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Names {
     rule: EntryRule,
     durable: HashMap<u64, BTreeMap<OsString, u64>>,

@@ -60,6 +60,7 @@ pub(super) fn check(
             format!("{power_losses} power losses took {forgotten} bytes"),
         ),
         damage(history),
+        orderly(history, counts),
         Gate::at_least("faults", counts.faults, limits.faults_min),
         // Each fault that took a leader was followed by at least one new one.
         Gate::at_least("leader changes", counts.leader_changes, hurting),
@@ -111,6 +112,18 @@ fn damage(history: &History) -> Gate {
     let done = done.count();
     let text = format!("{found} of {done} damaged disks were found out");
     Gate::new("damage is found", done == 0 || found > 0, text)
+}
+
+/// Faults of these names are no accidents: who asks again must not notice.
+const ORDERLY: [&str; 3] = ["restart", "rolling-restart", "transfer-storm"];
+
+fn orderly(history: &History, counts: &Counts) -> Gate {
+    let orderly = history.faults.iter().all(|fault| ORDERLY.contains(&fault.nemesis.as_str()));
+    let text = match orderly {
+        true => format!("{} keys were never answered", counts.given_up),
+        false => "there were accidents".to_owned(),
+    };
+    Gate::new("orderly restarts fail nobody", !orderly || counts.given_up == 0, text)
 }
 
 /// Memory and disks are bounded, whatever is broken.

@@ -99,6 +99,14 @@ impl Disk {
         files.sum()
     }
 
+    /// Becomes again what it was when `whole` was cloned from it. Whoever had files open must be dead.
+    pub fn restore(&mut self, whole: Self) {
+        let next_ino = self.next_ino;
+        *self = whole;
+        // Never used twice, not even for what is forgotten now.
+        self.next_ino = next_ino;
+    }
+
     /// How many changes a power loss would take now.
     #[must_use]
     pub fn unsynced_changes(&self) -> usize {

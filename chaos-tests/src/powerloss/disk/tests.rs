@@ -147,6 +147,20 @@ fn flips_are_durable_and_seeded() {
 }
 
 #[test]
+fn a_disk_is_made_whole_again() {
+    let mut disk = Disk::new(EntryRule::Journaled);
+    let ino = disk.create(ROOT, name("f"), 0o644).unwrap();
+    disk.write(ino, 0, b"whole").unwrap();
+    let whole = disk.clone();
+    disk.flip_bits("f", 3, 1);
+    disk.set_len(ino, 2).unwrap();
+    let other = disk.create(ROOT, name("g"), 0o644).unwrap();
+    disk.restore(whole);
+    assert_eq!(content(&mut disk, ROOT, "f"), b"whole");
+    assert!(disk.create(ROOT, name("h"), 0o644).unwrap() > other);
+}
+
+#[test]
 fn directories_refuse_what_they_must() {
     let mut disk = Disk::new(EntryRule::Strict);
     let dir = disk.mkdir(ROOT, name("d"), 0o755).unwrap();

@@ -1,0 +1,89 @@
+//! What is there before the first process starts: network, proxies, disks, clocks, configurations.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+
+use super::admin::Probe;
+use super::{
+    Binaries, Cluster, ClusterShape, Gateway, Node, Process, clock, config, data_folder, process,
+};
+use crate::network::{Network, Place, Proxies};
+use crate::powerloss::{Mounted, PowerLossDisk};
+
+impl Cluster {
+    pub(super) fn prepare(
+        binaries: &Binaries,
+        folder: &Path,
+        shape: ClusterShape,
+    ) -> anyhow::Result<Self> {
+        let network = match shape.own_network {
+            true => Some(Arc::new(Network::build(shape.nodes, shape.gateways)?)),
+            false => None,
+        };
+        let proxies = match (&network, shape.proxies) {
+            (Some(network), true) => Some(Proxies::build(network)?),
+            (None, true) => bail!("proxies need a network of their own"),
+            (_, false) => None,
+        };
+        let addresses = config::Addresses::choose(&shape, network.as_deref())?;
+        let clock = |name: &str| -> anyhow::Result<Option<PathBuf>> {
+            let file = clock::file(folder, name);
+            clock::set(&file, 0, 1.0)?;
+            Ok(shape.own_clocks.then_some(file))
+        };
+        let (mut nodes, mut mounts) = (Vec::new(), Vec::new());
+        for (index, at) in addresses.nodes.iter().enumerate() {
+            let name = format!("node-{}", at.id);
+            let mut data = data_folder(folder, at.id);
+            std::fs::create_dir_all(&data)?;
+            if let Some(rule) = shape.power_loss_disks {
+                mounts.push(Mounted::mount(&PowerLossDisk::new(rule), &data)?);
+                // As an installation has it: the folder was there long before.
+                data = data.join("data");
+                std::fs::create_dir(&data)?;
+                std::fs::File::open(data.parent().context("below the mount")?)?.sync_all()?;
+            }
+            let file = folder.join(format!("{name}.toml"));
+            std::fs::write(&file, config::node_toml(&shape, &addresses, at, &data))?;
+            let launch =
+                launch(&binaries.node, network.as_ref(), Place::Node(index), clock(&name)?);
+            let process = Process::new(launch, &file, folder, &name);
+            nodes.push(Node { id: at.id, process, probe: Probe::new(&at.api, &at.admin)? });
+        }
+        let mut gateways = Vec::new();
+        for (index, at) in addresses.gateways.iter().enumerate() {
+            let name = format!("gateway-{index}");
+            let file = folder.join(format!("{name}.toml"));
+            std::fs::write(&file, config::gateway_toml(&addresses, at))?;
+            let launch =
+                launch(&binaries.gateway, network.as_ref(), Place::Gateway(index), clock(&name)?);
+            let process = Process::new(launch, &file, folder, &name);
+            let url = format!("http://{}", at.http);
+            gateways.push(Gateway { process, url, admin: at.admin.clone() });
+        }
+        Ok(Self { nodes, gateways, mounts, proxies, network, shape, folder: folder.to_owned() })
+    }
+}
+
+/// Starts a program on this machine, or at a place of a network; with a clock of its own, or not.
+fn launch(
+    program: &Path,
+    network: Option<&Arc<Network>>,
+    place: Place,
+    clock: Option<PathBuf>,
+) -> process::Launch {
+    let (program, network) = (program.to_owned(), network.cloned());
+    Box::new(move || {
+        let mut command = match &network {
+            Some(network) => network.command(place, &program),
+            None => Command::new(&program),
+        };
+        if let Some(clock) = &clock {
+            clock::equip(&mut command, clock)?;
+        }
+        Ok(command)
+    })
+}

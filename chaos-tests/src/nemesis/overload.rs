@@ -1,0 +1,133 @@
+//! F16: three times as many submits as the cluster can take, on top of the load, for some seconds. It
+//! must refuse what is too much, keep what it acknowledged, and be well again at once.
+//!
+//! How much it can take is measured first. What is submitted here goes to an agent that nobody plays,
+//! so it costs nothing afterwards; a sample of what was acknowledged is read back.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures_util::StreamExt as _;
+use rand::Rng;
+use rand::seq::IndexedRandom as _;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{Class, Nemesis, Scene, Strike};
+use crate::client::Client;
+use crate::cluster::API_KEY;
+use crate::history::Told;
+
+/// Clients that measure: each begins when its last one is done.
+const CLIENTS: usize = 32;
+const MEASURED: Duration = Duration::from_secs(2);
+const TOO_MUCH: f64 = 3.0;
+/// Submits per second, at least: what was measured while something else was broken says little.
+const RATE_MIN: f64 = 1000.0;
+const LASTS: Duration = Duration::from_secs(8);
+/// Submits of this strike under way at most; what would be beyond is not begun.
+const UNDER_WAY_MAX: usize = 2048;
+const READ_BACK: usize = 100;
+
+#[derive(Debug)]
+pub(super) struct Overload;
+
+impl Nemesis for Overload {
+    fn name(&self) -> &'static str {
+        "overload"
+    }
+
+    fn class(&self) -> Class {
+        Class::Surroundings
+    }
+
+    fn takes_node(&self) -> bool {
+        false
+    }
+
+    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
+        Box::pin(async move {
+            let client = Client::new(scene.cluster.urls(), API_KEY);
+            let to_agent =
+                client.register_agent("chaos-nobody").await.map_err(anyhow::Error::msg)?;
+            let flood = Flood { client, to_agent, run: scene.rng.next_u64() };
+            let capacity = flood.measure().await;
+            let rate = (TOO_MUCH * capacity).max(RATE_MIN);
+            scene.broke(format!("{rate:.0} submits/s, of which {capacity:.0} were possible"), &[]);
+            let (begun, acknowledged) = flood.pour(rate).await;
+            scene.healed();
+            tracing::info!(begun, acknowledged = acknowledged.len(), "healed");
+            let wanted = rate * LASTS.as_secs_f64();
+            let got = acknowledged.len() as f64;
+            ensure!(got < 0.9 * wanted, "of {wanted:.0} submits {got} were possible");
+            for _ in 0..READ_BACK {
+                let intent = acknowledged.choose(scene.rng).context("nothing was acknowledged")?;
+                flood.read_back(intent).await?;
+            }
+            scene.see_all_led().await
+        })
+    }
+}
+
+struct Flood {
+    client: Client,
+    to_agent: String,
+    /// Makes keys of this strike unique.
+    run: u64,
+}
+
+impl Flood {
+    async fn submit(&self, number: usize) -> Option<String> {
+        let body = json!({
+            "intent_type": "chaos.flood.v1",
+            "correlation_id": uuid::Uuid::from_u64_pair(self.run, number as u64).to_string(),
+            "to_agent": self.to_agent,
+            "payload": {"number": number},
+        });
+        let key = format!("flood-{:016x}-{number}", self.run);
+        let gateway = number % self.client.gateways();
+        self.client.submit(gateway, Some(&key), &body).await.done().cloned()
+    }
+
+    /// Acknowledged submits per second.
+    async fn measure(&self) -> f64 {
+        let begun = Instant::now();
+        let acknowledged = futures_util::stream::iter(0..usize::MAX / 2)
+            .map(|number| self.submit(usize::MAX / 2 + number))
+            .buffer_unordered(CLIENTS)
+            .take_until(tokio::time::sleep(MEASURED))
+            .filter(|told| std::future::ready(told.is_some()))
+            .count()
+            .await;
+        acknowledged as f64 / begun.elapsed().as_secs_f64()
+    }
+
+    /// Begins `rate` submits each second; how many there were, and which intents were acknowledged.
+    async fn pour(&self, rate: f64) -> (usize, Vec<String>) {
+        let begun = Instant::now();
+        let ticks = futures_util::stream::iter(0_usize..)
+            .then(|number| async move {
+                tokio::time::sleep_until(begun + Duration::from_secs_f64(number as f64 / rate))
+                    .await;
+                number
+            })
+            .take_until(tokio::time::sleep(LASTS));
+        let answers = ticks.map(|number| self.submit(number)).buffer_unordered(UNDER_WAY_MAX);
+        let (mut all, mut acknowledged) = (0, Vec::new());
+        let mut answers = std::pin::pin!(answers);
+        while let Some(told) = answers.next().await {
+            all += 1;
+            acknowledged.extend(told);
+        }
+        (all, acknowledged)
+    }
+
+    async fn read_back(&self, intent: &str) -> anyhow::Result<()> {
+        match self.client.intent(0, intent).await {
+            // A fault that overlaps may be in the way of the answer.
+            Told::Done(_) | Told::Unknown { .. } => Ok(()),
+            Told::Refused { status, code } => Err(anyhow::anyhow!("{status} {code}"))
+                .with_context(|| format!("intent {intent} was acknowledged under overload")),
+        }
+    }
+}
