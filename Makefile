@@ -3,7 +3,7 @@
 # `make verify` only reads: it fails where something is to be done, and never does it.
 
 .DEFAULT_GOAL := help
-.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e browser examples chaos partitions bench image
+.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e browser examples chaos partitions storm bench image
 
 IMAGE ?= axp:0.1.0
 # For example CHAOS_ARGS="--nemesis kill-leader,pause --seed 7"; CHAOS_DURATION=60s shortens a run.
@@ -58,6 +58,9 @@ chaos: ## Kills leaders under load and checks what clients were told.
 
 partitions: CHAOS_ARGS = --nemesis isolate,one-way,bridge,flapping,lossy --seed 17401051140613951724
 partitions: chaos ## The same with a network that breaks; as root, with ip and nft.
+
+storm: CHAOS_ARGS = --nemesis all --overlap --seed 108
+storm: chaos ## Everything that can break, two things at a time; as root, with ip, nft, /dev/fuse and libfaketime.
 
 bench: ## Loads three nodes and a gateway on this machine (docs/benchmarks.md).
 	e2e/bench-cluster $(BENCH_ARGS)
