@@ -19,7 +19,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::time::Instant;
 
-pub use admin::{Leader, NodeStatus};
+pub use admin::{Leader, NodeStatus, ReplicaProbe};
 pub use binaries::Binaries;
 pub use clock::ahead as clock_ahead;
 pub use config::{API_KEY, ClusterShape, Timing};
@@ -201,6 +201,12 @@ impl Cluster {
     pub async fn statuses(&self) -> Vec<NodeStatus> {
         let asked = self.nodes.iter().map(|node| node.probe.status());
         futures_util::future::join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// What asks each node for the hashes of its replicas.
+    #[must_use]
+    pub fn replica_probes(&self) -> Vec<ReplicaProbe> {
+        self.nodes.iter().map(|node| node.probe.replicas()).collect()
     }
 
     /// Who leads which group, as the leaders themselves say; of two the one with the higher term.

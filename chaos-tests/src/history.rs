@@ -233,6 +233,19 @@ pub struct LeaderChange {
     pub leader: u64,
 }
 
+/// What one replica's state came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaHash {
+    pub at: u64,
+    pub group: u16,
+    pub node: u64,
+    pub applied_index: u64,
+    pub rows: u64,
+    /// How long it took to read.
+    pub micros: u64,
+    pub hash: String,
+}
+
 /// Everything that was recorded in one run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct History {
@@ -246,6 +259,7 @@ pub struct History {
     pub faults: Vec<FaultRecord>,
     pub heals: Vec<Heal>,
     pub leader_changes: Vec<LeaderChange>,
+    pub replica_hashes: Vec<ReplicaHash>,
 }
 
 impl History {
@@ -303,7 +317,8 @@ impl History {
         save_lines(folder, "finals", &self.finals)?;
         save_lines(folder, "faults", &self.faults)?;
         save_lines(folder, "heals", &self.heals)?;
-        save_lines(folder, "leader-changes", &self.leader_changes)
+        save_lines(folder, "leader-changes", &self.leader_changes)?;
+        save_lines(folder, "replica-hashes", &self.replica_hashes)
     }
 }
 

@@ -11,6 +11,7 @@ mod one_intent_per_key;
 mod one_terminal;
 mod readers_agree;
 mod reads_see_writes;
+mod replicas_equal;
 mod terminal_as_told;
 
 use serde::Serialize;
@@ -36,6 +37,7 @@ pub const ALL: &[&dyn Invariant] = &[
     &delivered_and_finished::DeliveredAndFinished,
     &cursors::Cursors,
     &reads_see_writes::ReadsSeeWrites,
+    &replicas_equal::ReplicasEqual,
 ];
 
 /// Texts kept of each invariant; the count goes on.

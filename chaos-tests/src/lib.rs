@@ -1,7 +1,8 @@
 //! Breaks real clusters and checks what clients were told.
 //!
 //! `cluster` starts and torments processes, `nemesis` chooses what breaks, `workload` is what clients
-//! do meanwhile, `oracle` records what they were told, `invariants` say what must hold of that
+//! do meanwhile, `oracle` records what they were told, `replicas` asks
+//! what states come to, `invariants` say what must hold of that
 //! record, and `runner` puts them together. `powerloss` is a disk that forgets, `network` a bridge that
 //! drops. See docs/chaos.md.
 
@@ -15,6 +16,7 @@ pub mod nemesis;
 pub mod network;
 pub mod oracle;
 pub mod powerloss;
+pub mod replicas;
 pub mod report;
 pub mod runner;
 pub mod workload;

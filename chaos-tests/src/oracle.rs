@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::history::{
-    FaultRecord, FinalRead, Finish, Heal, History, LeaderChange, Listen, Read, Span, Submit, Watch,
+    FaultRecord, FinalRead, Finish, Heal, History, LeaderChange, Listen, Read, ReplicaHash, Span,
+    Submit, Watch,
 };
 
 /// The recorder of one run.
@@ -98,6 +99,10 @@ impl Oracle {
 
     pub fn leader_change(&self, change: LeaderChange) {
         self.lock().history.leader_changes.push(change);
+    }
+
+    pub fn replica_hash(&self, hash: ReplicaHash) {
+        self.lock().history.replica_hashes.push(hash);
     }
 
     /// How many acknowledged intents nobody knows to have ended.

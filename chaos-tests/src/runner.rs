@@ -22,6 +22,7 @@ use crate::invariants;
 use crate::nemesis::{Kind, Needs};
 use crate::oracle::Oracle;
 use crate::powerloss::{EntryRule, Fault};
+use crate::replicas::Replicas;
 use crate::report::{self, Counts, Gate, Report};
 use crate::workload::{Mix, Workload};
 
@@ -33,6 +34,9 @@ use sampler::Sampler;
 /// Written into the folder of every run.
 pub const REPORT: &str = "report.json";
 pub const TIMELINE: &str = "timeline.svg";
+
+/// How long all replicas may take to come to rest at one index, each (P14).
+const COMPARED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A fault that no cluster survives: a run with it must fail, or the checks are blind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,17 +146,21 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
         tokio::time::sleep(plan.settle).await;
         (broke, healed, healed_at)
     };
+    let probes = cluster.replica_probes();
+    let replicas = Replicas::new(probes, plan.shape.shard_groups, oracle.clone());
     let (broke, healed, healed_at) = tokio::select! {
         told = torment => told,
         sampled = sampler.run(&cluster, &oracle) => {
             sampled?;
             bail!("the sampler ended");
         }
+        never = replicas.watch() => match never {},
     };
     let load_ended = oracle.now();
     let shed = workload.shed();
     let open = workload.drain(plan.drain_within).await?;
     finals::read_all(&client, &oracle).await;
+    let compared = replicas.compare_all(COMPARED_WITHIN).await;
     let died = cluster.check_nobody_died();
 
     let history = oracle.take_history();
@@ -163,6 +171,7 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
         Gate::of_result("every strike did its work", &broke),
         Gate::of_result("everything came back", &healed),
         Gate::of_result("nobody died by himself", &died),
+        Gate::of_result("all replicas were compared", &compared),
         gates::nobody_panicked(cluster.folder())?,
     ];
     gates.extend(gates::bounded(&plan.limits, &sampler));

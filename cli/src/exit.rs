@@ -23,6 +23,7 @@ Exit codes:
   12  the watched intent ended TIMED_OUT
   13  scenarios validate: the bundle is not valid
   14  doctor: something is wrong
+  15  cluster verify: replicas of a group differ
   70  dev: a node's storage failed, and nothing more may be acknowledged
   130 interrupted (Ctrl-C) while watching; the intent itself goes on";
 
@@ -43,6 +44,7 @@ pub(crate) enum Exit {
     TimedOut = 12,
     Invalid = 13,
     Unwell = 14,
+    ReplicasDiffer = 15,
     StorageFailed = 70,
     Interrupted = 130,
 }

@@ -37,6 +37,10 @@ pub const RAFT_SNAPSHOT_SEND: &str = "axp_raft_snapshot_send_duration_seconds";
 pub const RAFT_SNAPSHOT_INSTALL: &str = "axp_raft_snapshot_install_duration_seconds";
 /// Leaderships handed over on purpose. Label: reason.
 pub const RAFT_TRANSFERS: &str = "axp_raft_leader_transfers_total";
+/// Time to read and hash one group's state, when somebody compares replicas.
+pub const STATE_HASH: &str = "axp_state_hash_duration_seconds";
+/// State hashes refused because one was under way.
+pub const STATE_HASH_REFUSED: &str = "axp_state_hash_refused_total";
 /// 1 while this node is ready for traffic.
 pub const NODE_READY: &str = "axp_node_ready";
 /// 1, with the version as a label.

@@ -24,6 +24,7 @@ pub mod peer;
 mod sampler;
 pub mod server;
 mod snapshot;
+pub mod state_hash;
 mod succession;
 mod wire;
 

@@ -27,6 +27,7 @@ use crate::control::{Control, ControlApplier};
 use crate::push::Push;
 use crate::raft::Groups;
 use crate::raft::groups::Appliers;
+use crate::raft::state_hash::StateHasher;
 use crate::rpc::Context;
 use crate::rpc::admin::{AdminRpc, Readiness};
 use crate::rpc::control::ControlRpc;
@@ -134,6 +135,7 @@ pub fn start(parts: &Parts<'_>, listener: TcpListener) {
         storage_engine: format!("{:?}", parts.config.storage.engine).to_lowercase(),
         started: Instant::now(),
         ready: Arc::clone(&parts.ready),
+        hasher: StateHasher::default(),
     };
     let fatal = tasks.fatal().clone();
     let api = serve(context, admin, listener, stopping);

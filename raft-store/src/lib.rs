@@ -13,6 +13,7 @@
 
 pub mod applier;
 mod config;
+mod digest;
 pub mod engine;
 mod error;
 mod failure;
@@ -33,11 +34,12 @@ mod writer;
 
 pub use applier::Applier;
 pub use config::StoreConfig;
+pub use digest::{DIGEST_VERSION, StateDigest};
 pub use engine::EngineKind;
 pub use error::Error;
 pub use log_store::{LogReader, LogStore};
 pub use reader::StateReader;
 pub use snapshot::{SnapshotData, SnapshotSink};
-pub use state_machine::{StateMachine, Transaction};
+pub use state_machine::{CaptureError, Captured, StateMachine, Transaction};
 pub use store::{GroupStore, Store};
 pub use types::*;

@@ -25,7 +25,10 @@ use crate::transaction::Overlay;
 pub use crate::transaction::Transaction;
 use crate::types::{Applied, Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 
+mod capture;
 mod install;
+
+pub use capture::{CaptureError, Captured};
 
 /// One atomic batch takes at most so much, so that it neither grows memory nor holds up others.
 const BATCH_ENTRIES_MAX: usize = 1024;
@@ -42,6 +45,7 @@ pub struct StateMachine {
     next_generation: u32,
     /// The newest view, kept where making one is dear.
     view: Option<(Option<LogId>, Arc<dyn View>)>,
+    awaited: Option<capture::Awaited>,
 }
 
 impl fmt::Debug for StateMachine {
@@ -76,7 +80,7 @@ impl StateMachine {
         record: GroupRecord,
         next_generation: u32,
     ) -> Self {
-        Self { store, group, applier, record, next_generation, view: None }
+        Self { store, group, applier, record, next_generation, view: None, awaited: None }
     }
 
     /// The log id up to which entries are applied.
@@ -144,8 +148,12 @@ impl StateMachine {
             if let Some(responder) = responder {
                 pending.responders.push((responder, applied));
             }
-            if pending.is_full() {
+            let awaited = self.is_awaited(entry.log_id.index());
+            if awaited || pending.is_full() {
                 self.commit(&mut pending)?;
+            }
+            if awaited {
+                self.give_awaited().await;
             }
         }
         Ok(self.commit(&mut pending)?)

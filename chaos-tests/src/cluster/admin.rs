@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axp_proto::node::admin_client::AdminClient;
-use axp_proto::node::{StatusRequest, StatusResponse, TransferLeaderRequest};
+use axp_proto::node::{StateHashRequest, StatusRequest, StatusResponse, TransferLeaderRequest};
 use tonic::transport::{Channel, Endpoint};
 
+use crate::history::ReplicaHash;
 use crate::http::HttpClient;
 
 /// A paused process accepts connections and never answers.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+
+/// Reading a whole state takes a while, and so does waiting for an index.
+const HASH_WITHIN: Duration = Duration::from_secs(20);
 
 /// Who leads a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,16 +30,28 @@ pub type NodeStatus = StatusResponse;
 #[derive(Debug)]
 pub(super) struct Probe {
     admin: AdminClient<Channel>,
+    replicas: ReplicaProbe,
     address: String,
 }
 
+/// How one node is asked what the states of its replicas come to.
+#[derive(Debug, Clone)]
+pub struct ReplicaProbe(AdminClient<Channel>);
+
 impl Probe {
     pub(super) fn new(api: &str, admin: &str) -> anyhow::Result<Self> {
-        let endpoint = Endpoint::from_shared(format!("http://{api}"))?
-            .connect_timeout(ANSWER_WITHIN)
-            .timeout(ANSWER_WITHIN);
-        let admin_client = AdminClient::new(endpoint.connect_lazy());
-        Ok(Self { admin: admin_client, address: admin.to_owned() })
+        let endpoint =
+            Endpoint::from_shared(format!("http://{api}"))?.connect_timeout(ANSWER_WITHIN);
+        let within = |limit| AdminClient::new(endpoint.clone().timeout(limit).connect_lazy());
+        Ok(Self {
+            admin: within(ANSWER_WITHIN),
+            replicas: ReplicaProbe(within(HASH_WITHIN)),
+            address: admin.to_owned(),
+        })
+    }
+
+    pub(super) fn replicas(&self) -> ReplicaProbe {
+        self.replicas.clone()
     }
 
     pub(super) async fn is_ready(&self) -> bool {
@@ -67,6 +83,43 @@ impl Probe {
     pub(super) async fn status(&self) -> Option<NodeStatus> {
         let asked = self.admin.clone().status(StatusRequest {}).await;
         asked.ok().map(tonic::Response::into_inner)
+    }
+}
+
+impl ReplicaProbe {
+    /// The newest entry in the log of a replica.
+    pub(crate) async fn last_log_index(&self, group: u16) -> Option<u64> {
+        let mut admin = self.0.clone();
+        let status = admin.status(StatusRequest {});
+        let status = tokio::time::timeout(ANSWER_WITHIN, status).await.ok()?.ok()?.into_inner();
+        let mut groups = status.groups.into_iter();
+        groups.find(|status| status.group == u32::from(group)).map(|status| status.last_log_index)
+    }
+
+    /// What its state comes to at an index, or now; `None` when it does not say.
+    pub(crate) async fn state_hash(
+        &self,
+        group: u16,
+        at_index: Option<u64>,
+        wait: Duration,
+    ) -> Option<ReplicaHash> {
+        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        let request = StateHashRequest { group: group.into(), at_index, wait_ms };
+        let answer = self.0.clone().state_hash(request).await;
+        let answer = answer.inspect_err(|status| {
+            tracing::debug!(group, at_index, %status, "no state hash");
+        });
+        let answer = answer.ok()?.into_inner();
+        let hash = answer.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(ReplicaHash {
+            at: 0,
+            group,
+            node: answer.node_id,
+            applied_index: answer.applied_index,
+            rows: answer.rows,
+            micros: answer.read_micros,
+            hash,
+        })
     }
 }
 

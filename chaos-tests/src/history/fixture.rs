@@ -53,6 +53,11 @@ pub(crate) fn refused<T>(status: u16, code: &str) -> Told<T> {
     Told::Refused { status, code: code.to_owned() }
 }
 
+fn replica_hash(node: u64) -> ReplicaHash {
+    let hash = "same".to_owned();
+    ReplicaHash { at: 200, group: 1, node, applied_index: 9, rows: 12, micros: 5, hash }
+}
+
 /// Two intents: one with a key, repeated and mutated; one without. An agent finishes both, an
 /// owner loses one race, a watcher and two gateways look on.
 pub(crate) fn good() -> History {
@@ -133,5 +138,6 @@ pub(crate) fn good() -> History {
         faults: Vec::new(),
         heals: Vec::new(),
         leader_changes: Vec::new(),
+        replica_hashes: vec![replica_hash(1), replica_hash(2), replica_hash(3)],
     }
 }

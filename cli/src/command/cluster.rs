@@ -2,6 +2,7 @@
 
 mod report;
 mod status;
+mod verify;
 
 use clap::{Args, Subcommand};
 
@@ -16,10 +17,12 @@ pub(crate) struct ClusterArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Status(status::StatusArgs),
+    Verify(verify::VerifyArgs),
 }
 
 pub(crate) async fn run(args: ClusterArgs, json: bool) -> anyhow::Result<Exit> {
     match args.command {
         Command::Status(args) => status::run(args, json).await,
+        Command::Verify(args) => verify::run(args, json).await,
     }
 }

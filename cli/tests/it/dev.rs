@@ -81,6 +81,13 @@ async fn three_nodes_are_healthy_and_do_the_whole_lifecycle() {
         let report = eventually(|| server.axp(&load)).await;
         assert!(report["operations"].as_u64() > Some(0), "{report}");
     }
+    let verify = ["cluster", "verify", "--json", "--nodes", &server.nodes];
+    let groups = eventually(|| server.axp_plain(&verify)).await;
+    for group in groups.as_array().unwrap() {
+        assert_eq!(group["verdict"], "equal", "{group}");
+        assert_eq!(group["nodes"].as_array().unwrap().len(), 3, "{group}");
+        assert!(group["rows"].as_u64() > Some(0), "{group}");
+    }
     assert!(server.stop().await.success());
 }
 

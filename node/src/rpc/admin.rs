@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axp_proto::node::admin_server::Admin;
 use axp_proto::node::{
-    GroupStatus, PeerStatus, ReplicaLag, StatusRequest, StatusResponse, TransferLeaderRequest,
-    TransferLeaderResponse,
+    GroupStatus, PeerStatus, ReplicaLag, StateHashRequest, StateHashResponse, StatusRequest,
+    StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
 };
+use axp_raft_store::DIGEST_VERSION;
+use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
+use crate::raft::state_hash::{Error as HashError, StateHasher};
 use crate::raft::{GroupHandle, Groups};
 
 /// The service.
@@ -20,6 +23,16 @@ pub struct AdminRpc {
     pub storage_engine: String,
     pub started: Instant,
     pub ready: Arc<dyn Readiness>,
+    pub hasher: StateHasher,
+}
+
+impl AdminRpc {
+    fn group(&self, number: u32) -> Result<&GroupHandle, Status> {
+        let group = axp_proto::ids::GroupId::try_from(number).ok();
+        group
+            .and_then(|group| self.groups.get(group))
+            .ok_or_else(|| Status::not_found("no such group on this node"))
+    }
 }
 
 /// Whether this node may be sent work.
@@ -63,10 +76,7 @@ impl Admin for AdminRpc {
         request: Request<TransferLeaderRequest>,
     ) -> Result<Response<TransferLeaderResponse>, Status> {
         let request = request.into_inner();
-        let group = axp_proto::ids::GroupId::try_from(request.group).ok();
-        let handle = group
-            .and_then(|group| self.groups.get(group))
-            .ok_or_else(|| Status::not_found("no such group on this node"))?;
+        let handle = self.group(request.group)?;
         if !handle.is_leader() {
             return Err(Status::failed_precondition("this node does not lead the group"));
         }
@@ -77,6 +87,37 @@ impl Admin for AdminRpc {
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
         Ok(Response::new(TransferLeaderResponse {}))
+    }
+
+    async fn state_hash(
+        &self,
+        request: Request<StateHashRequest>,
+    ) -> Result<Response<StateHashResponse>, Status> {
+        let request = request.into_inner();
+        let handle = self.group(request.group)?;
+        let wait = Duration::from_millis(request.wait_ms.into());
+        let hash = self.hasher.hash(handle, request.at_index, wait).await;
+        let hash = hash.map_err(|error| refused(&error))?;
+        Ok(Response::new(StateHashResponse {
+            node_id: self.groups.peers().node_id(),
+            group: request.group,
+            applied_index: hash.applied_index,
+            hash: Bytes::copy_from_slice(&hash.digest.hash.to_be_bytes()),
+            hash_version: DIGEST_VERSION,
+            rows: hash.digest.rows,
+            bytes: hash.digest.bytes,
+            read_micros: u64::try_from(hash.took.as_micros()).unwrap_or(u64::MAX),
+        }))
+    }
+}
+
+fn refused(error: &HashError) -> Status {
+    let text = error.to_string();
+    match error {
+        HashError::Busy => Status::resource_exhausted(text),
+        HashError::Passed { .. } => Status::out_of_range(text),
+        HashError::NotReached => Status::deadline_exceeded(text),
+        HashError::Stopped | HashError::Storage(_) => Status::unavailable(text),
     }
 }
 

@@ -1,9 +1,13 @@
 //! The log is compacted, and who missed too much of it gets a snapshot.
 
+use std::time::Duration;
+
+use axp_node::raft::state_hash::StateHasher;
 use axp_proto::ids::GroupId;
 use openraft::LogIdOptionExt as _;
+use tokio::time::Instant;
 
-use crate::support::{Cluster, eventually};
+use crate::support::{Cluster, PATIENCE, Running, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_behind_the_purged_log_catches_up_by_snapshot() {
@@ -40,8 +44,27 @@ async fn a_follower_behind_the_purged_log_catches_up_by_snapshot() {
     assert!(back.group(group).metrics().purged.index() >= purged);
     cluster.write(group, "after", "y").await;
     cluster.has(away, group, "after", "y").await;
+    assert_states_are_equal(&cluster, group).await;
     assert_eq!(back.handle.context().tasks.fatal().reason(), None);
     cluster.shutdown().await;
+}
+
+/// What came by snapshot is what came by the log, on all nodes at once.
+async fn assert_states_are_equal(cluster: &Cluster, group: GroupId) {
+    let hash = async |node: &Running| {
+        StateHasher::default().hash(node.group(group), None, Duration::ZERO).await.unwrap()
+    };
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let hashes = futures_util::future::join_all(cluster.nodes.values().map(hash)).await;
+        let first = hashes[0];
+        if hashes.iter().all(|hash| hash.applied_index == first.applied_index) {
+            assert!(first.digest.rows > 200, "{first:?}");
+            assert!(hashes.iter().all(|hash| hash.digest == first.digest), "{hashes:?}");
+            return;
+        }
+        assert!(Instant::now() < until, "{hashes:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,6 +47,7 @@ impl StateMachine {
         self.group.set_applied(index);
         self.view = None;
         self.applier.restored(index);
+        self.give_awaited().await;
         metrics::counter!(names::SNAPSHOTS_INSTALLED).increment(1);
         metrics::histogram!(names::SNAPSHOT_INSTALL_SECONDS).record(start.elapsed().as_secs_f64());
         Ok(())
