@@ -93,6 +93,25 @@ impl LogStore {
         self.shared.memory().last
     }
 
+    /// Whether the vote is one with which the log can have come about: nothing is taken from a leader
+    /// before the vote for it is durable. For a log that Raft wrote.
+    ///
+    /// # Errors
+    /// When the vote is older than the log. It was lost, and who forgot a vote could vote again.
+    pub fn check_vote(&self) -> Result<(), Error> {
+        let memory = self.shared.memory();
+        let voted = memory.vote.as_ref().map_or(0, |vote| wire::vote_to_proto(vote).term);
+        let led = memory.last.as_ref().map_or(0, |last| wire::log_id_to_proto(last).term);
+        if led > voted {
+            let group = self.shared.keys.0;
+            let reason = format!(
+                "group {group}: the log has entries of term {led}, the vote is of term {voted}"
+            );
+            return Err(Error::Corrupt(reason));
+        }
+        Ok(())
+    }
+
     fn encode(&self, entries: &[Entry]) -> Batch {
         let mut batch = Batch::default();
         for entry in entries {

@@ -183,7 +183,11 @@ async fn open(
     applier: Arc<dyn Applier>,
 ) -> Result<GroupStore, Error> {
     let store = Arc::clone(store);
-    let open = tokio::task::spawn_blocking(move || store.open_group(group, applier));
+    let open = tokio::task::spawn_blocking(move || {
+        let replica = store.open_group(group, applier)?;
+        replica.log.check_vote()?;
+        Ok(replica)
+    });
     open.await
         .map_err(|_| Error::Interrupted(group))?
         .map_err(|source| Error::Open { group, source })

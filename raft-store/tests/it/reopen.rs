@@ -50,6 +50,31 @@ async fn everything_is_there_again() {
 }
 
 #[tokio::test]
+async fn a_vote_older_than_the_log_was_lost() {
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), engine);
+        let store = Store::open(&config).unwrap();
+        let mut group = open(&store, 1);
+        group.log.check_vote().unwrap();
+        append(&mut group, vec![entry(0, 0, "+a=1")]).await.unwrap();
+        group.log.check_vote().unwrap();
+        group.log.save_vote(&Vote::new_committed(2, 1)).await.unwrap();
+        append(&mut group, vec![entry(2, 1, "+a=2")]).await.unwrap();
+        close(store, vec![group]).await;
+
+        let store = Store::open(&config).unwrap();
+        let mut group = open(&store, 1);
+        group.log.check_vote().unwrap();
+        append(&mut group, vec![entry(3, 2, "+a=3")]).await.unwrap();
+        close(store, vec![group]).await;
+        let store = Store::open(&config).unwrap();
+        let error = open(&store, 1).log.check_vote().unwrap_err();
+        assert!(matches!(error, Error::Corrupt(_)), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_replaced_tail_stays_replaced() {
     for engine in ENGINES {
         let dir = tempfile::tempdir().unwrap();
