@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod history;
 pub mod http;
 pub mod invariants;
+pub mod mutants;
 pub mod nemesis;
 pub mod network;
 pub mod oracle;

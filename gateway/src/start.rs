@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axp_proto::mutant;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
@@ -72,6 +73,9 @@ impl Gateway {
 
     async fn start_parts(config: Config) -> Result<GatewayHandle, StartError> {
         config.validate()?;
+        if let Some(warning) = mutant::warning() {
+            tracing::error!("{warning}");
+        }
         if metrics::recorder().is_none() {
             tracing::debug!("metrics are kept by another part of this process");
         }

@@ -7,6 +7,7 @@ mod services;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axp_proto::mutant;
 use axp_raft_store::{EngineKind, Store, StoreConfig};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -87,6 +88,9 @@ impl Node {
         links: Links,
     ) -> Result<NodeHandle, Error> {
         config.validate()?;
+        if let Some(warning) = mutant::warning() {
+            tracing::error!("{warning}");
+        }
         let tasks = Tasks::new(Fatal::default());
         // Whoever gives up waiting drops this future: what was started must then let go of the
         // sockets and the store, too.

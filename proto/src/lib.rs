@@ -9,6 +9,7 @@ pub mod hash;
 pub mod ids;
 pub mod inbox;
 pub mod json;
+pub mod mutant;
 pub mod names;
 pub mod shard_map;
 pub mod task;

@@ -12,6 +12,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axp_proto::ids::GroupId;
+use axp_proto::mutant::{self, Mutant};
 use futures_util::{Stream, StreamExt as _, stream};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
@@ -129,6 +130,9 @@ impl LogStore {
 
     /// Makes the state durable up to `index`; off the async threads, as it may wait for the disk.
     async fn make_state_durable(&self, index: u64) -> io::Result<()> {
+        if mutant::active(Mutant::PurgeUnsynced) {
+            return Ok(());
+        }
         let (state, group) = (self.state.clone(), self.shared.keys.0);
         let sync = move || state.ensure_durable(group, index);
         Ok(tokio::task::spawn_blocking(sync).await.map_err(io::Error::other)??)
@@ -209,7 +213,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut batch = Batch::default();
         let record = record::encode(&wire::vote_to_proto(vote));
         batch.put(self.shared.keys.field(LogField::Vote), record);
-        self.writer.write(batch).await?;
+        if !mutant::active(Mutant::VoteInMemory) {
+            self.writer.write(batch).await?;
+        }
         self.shared.memory().vote = Some(*vote);
         Ok(())
     }

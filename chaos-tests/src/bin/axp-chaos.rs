@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use axp_chaos_tests::cluster::{Binaries, Timing};
+use axp_chaos_tests::mutants::{self, MutantsArgs};
 use axp_chaos_tests::nemesis::{Kind, Needs};
 use axp_chaos_tests::powerloss::{EntryRule, Survival};
 use axp_chaos_tests::runner::{self, Mutant, Plan};
@@ -31,6 +32,8 @@ enum Command {
     },
     /// What can be broken, and what it takes.
     Nemeses,
+    /// Runs every seeded bug under what should reveal it. Exits 1 when one is not found.
+    Mutants(MutantsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -117,20 +120,28 @@ async fn main() -> anyhow::Result<ExitCode> {
                 .unwrap_or_else(|_| "info,fuser=off".into()),
         )
         .init();
-    let args = match Cli::parse().command {
-        Command::Run(args) => args,
-        Command::Repro { file } => repro(&file)?,
-        Command::Nemeses => {
-            list_nemeses();
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
+    let command = Cli::parse().command;
     // Children die with this process's values, so a signal must unwind and not just end it.
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        outcome = run(*args) => outcome,
+        outcome = obey(command) => outcome,
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
         _ = terminate.recv() => Ok(ExitCode::from(143)),
+    }
+}
+
+async fn obey(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => run(*args).await,
+        Command::Repro { file } => run(*repro(&file)?).await,
+        Command::Mutants(args) => Ok(match mutants::run(&args).await? {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }),
+        Command::Nemeses => {
+            list_nemeses();
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -162,7 +173,9 @@ fn repro(file: &Path) -> anyhow::Result<Box<RunArgs>> {
     println!("made at {commit}: {repeat}");
     match Cli::try_parse_from(repeat.split_whitespace())?.command {
         Command::Run(args) => Ok(args),
-        Command::Repro { .. } | Command::Nemeses => bail!("{repeat:?} is not a run"),
+        Command::Repro { .. } | Command::Nemeses | Command::Mutants(_) => {
+            bail!("{repeat:?} is not a run")
+        }
     }
 }
 

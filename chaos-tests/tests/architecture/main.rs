@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
 
 mod manifests;
+mod mutants;
 mod rules;
 mod source;
 
@@ -43,6 +44,20 @@ fn every_rule_applies_to_some_file() {
 #[test]
 fn manifests_stay_behind_the_walls() {
     report(&manifests::check(&manifests::read_all(&workspace())));
+}
+
+#[test]
+fn nothing_that_ships_has_seeded_bugs() {
+    let folders = ["", "proto", "raft-store", "node", "gateway", "cli", "chaos-tests"];
+    let manifests = folders.map(|folder| workspace().join(folder).join("Cargo.toml"));
+    let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
+    let in_manifests = manifests
+        .iter()
+        .flat_map(|path| mutants::check_manifest(&path.display().to_string(), &read(path)));
+    let recipes = mutants::recipes(&workspace());
+    assert!(recipes.iter().any(|(name, _)| name.ends_with("Dockerfile")), "no Dockerfile found");
+    let in_recipes = recipes.iter().flat_map(|(name, text)| mutants::check_recipe(name, text));
+    report(&in_manifests.chain(in_recipes).collect::<Vec<_>>());
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axp_proto::ids::IntentId;
+use axp_proto::mutant::{self, Mutant};
 use ractor::{ActorCell, ActorId, ActorRef, ActorRuntime};
 use tokio::sync::oneshot;
 
@@ -68,7 +69,12 @@ impl Registry {
         let mut live = self.lock();
         let actor = match live.get_mut(&id) {
             Some(entry) => {
+                let drowsy = entry.last_used.elapsed() > IDLE_AFTER / 2;
                 entry.last_used = Instant::now();
+                if drowsy && mutant::active(Mutant::PassivationDrops) {
+                    std::mem::forget(message);
+                    return Ok(());
+                }
                 entry.actor.clone()
             }
             None => {

@@ -12,6 +12,7 @@ use axp_proto::ids::GroupId;
 use axp_proto::log::append::Kind;
 use axp_proto::log::effect::Kind as EffectKind;
 use axp_proto::log::{Append, OutboxDone};
+use axp_proto::mutant::{self, Mutant};
 use axp_proto::node::{DeliverRequest, NumberedEffect};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -185,7 +186,12 @@ async fn attempt(
         let jitter = rand::rng().random_range(0.5..1.0);
         tokio::time::sleep(pause.mul_f64(jitter)).await;
     }
-    (group, courier.deliver(request).await)
+    let last = request.effects.last().map_or(request.after_effect, |effect| effect.number);
+    let taken = courier.deliver(request).await;
+    match mutant::active(Mutant::OutboxForgets) {
+        true => (group, taken.or(Ok(last))),
+        false => (group, taken),
+    }
 }
 
 fn finish(target: &mut Target, group: GroupId, result: Result<u64, CourierError>) {

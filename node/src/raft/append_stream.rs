@@ -21,6 +21,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use axp_proto::mutant::{self, Mutant};
 use axp_proto::raft::AppendResponse;
 use axp_raft_store::{LogId, TypeConfig};
 use futures_util::stream::BoxStream;
@@ -145,7 +146,7 @@ where
                 answer = self.line.answer() => self.answered(answer),
                 request = self.requests.next(), if taking => self.take(request),
                 () = sleep_until(held_until), if held_until.is_some() => self.flush(),
-                () = sleep_until(deadline), if deadline.is_some() => self.fail(self.line.timed_out()),
+                () = sleep_until(deadline), if deadline.is_some() => self.time_out(),
             }
         }
     }
@@ -214,6 +215,16 @@ where
             Err(_) => self.failed = true,
         }
         self.results.push_back(Ok(result));
+    }
+
+    fn time_out(&mut self) {
+        if mutant::active(Mutant::CommitAlone)
+            && let Some(sent) = self.under_way.take()
+        {
+            self.results.extend(sent.absorbed.map(|position| Ok(Ok(position))));
+            return self.results.push_back(Ok(Ok(sent.last)));
+        }
+        self.fail(self.line.timed_out());
     }
 
     fn fail(&mut self, error: RpcError) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axp_proto::ids::GroupId;
+use axp_proto::mutant::{self, Mutant};
 use axp_raft_store::{Applier, GroupStore, Raft, StateReader, Store, TypeConfig};
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{Fatal as RaftFatal, InitializeError, RaftError};
@@ -237,7 +238,8 @@ fn openraft_config(config: &RaftConfig) -> Result<OpenraftConfig, openraft::Conf
         enable_pre_vote: Some(true),
         // Repairs partitions in which some follower still hears a leader without a quorum
         // (openraft#2080). At least twice the election maximum; the half on top is for slow disks.
-        quorum_loss_probe_interval: Some(config.election_timeout_max_ms * 5 / 2),
+        quorum_loss_probe_interval: (!mutant::active(Mutant::ProbeOff))
+            .then_some(config.election_timeout_max_ms * 5 / 2),
         removed_leader_step_down: StepDownPolicy::After(config.election_timeout_max_ms),
         // A restored leader could answer from state that it has not caught up with (openraft#1511).
         enable_leader_restore: Some(false),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axp_proto::ids::GroupId;
+use axp_proto::mutant::{self, Mutant};
 use axp_proto::raft::append_response::Outcome;
 use axp_proto::raft::raft_client::RaftClient;
 use axp_proto::raft::{AppendRequest, AppendResponse};
@@ -116,7 +117,7 @@ impl GroupNetwork {
         call: &'static str,
     ) -> Result<&Arc<Peer>, Unreachable<TypeConfig>> {
         let peer = self.peer()?;
-        if peer.breaker().is_open() {
+        if peer.breaker().is_open() && !mutant::active(Mutant::BreakerOff) {
             self.count_failure(call, "breaker");
             return Err(Unreachable::from_string(format!("node {} answers no pings", self.target)));
         }
@@ -153,7 +154,10 @@ impl GroupNetwork {
     }
 
     pub(super) fn append_timeout(&self) -> Duration {
-        self.factory.append_timeout
+        if mutant::active(Mutant::CommitAlone) {
+            return Duration::from_millis(50);
+        }
+        patience(self.factory.append_timeout)
     }
 
     pub(super) fn wire_target(&self) -> axp_proto::raft::Target {
@@ -178,7 +182,7 @@ impl GroupNetwork {
             peer.links.answer(self.target, call.name).await;
             answer
         };
-        match tokio::time::timeout(deadline, exchange).await {
+        match tokio::time::timeout(patience(deadline), exchange).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => {
                 self.count_failure(call.name, "refused");
@@ -233,6 +237,14 @@ impl GroupNetwork {
         let peer = self.target.to_string();
         metrics::counter!(names::RAFT_CALLS_FAILED, "peer" => peer, "call" => call, "reason" => reason)
             .increment(1);
+    }
+}
+
+/// How long a call may take that has this deadline.
+fn patience(deadline: Duration) -> Duration {
+    match mutant::active(Mutant::PeerWithoutDeadline) {
+        true => Duration::from_secs(3600),
+        false => deadline,
     }
 }
 

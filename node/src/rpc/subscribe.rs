@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axp_proto::error_code::ErrorCode;
 use axp_proto::ids::IntentId;
 use axp_proto::log::MailboxKey;
+use axp_proto::mutant::{self, Mutant};
 use axp_proto::node::open::Target;
 use axp_proto::node::subscribe_request::Kind as RequestKind;
 use axp_proto::node::subscribe_response::Kind;
@@ -241,7 +242,8 @@ impl Source {
         let reader = shard.reader();
         match &mut self.at {
             Position::Intent { id, since } => {
-                let events = reader.events(*id, *since, limit as usize).map_err(storage)?;
+                let mut events = reader.events(*id, *since, limit as usize).map_err(storage)?;
+                skip_to_newest(&mut events);
                 let complete = match events.last() {
                     Some(event) => event.status().is_terminal(),
                     // `since` is at the end or beyond it.
@@ -252,13 +254,22 @@ impl Source {
                 Ok(Look { items, kind: Kind::Events(EventList { events }), complete })
             }
             Position::Mailbox { key, since } => {
-                let entries = reader.deliveries(key, *since, limit as usize).map_err(storage)?;
+                let mut entries =
+                    reader.deliveries(key, *since, limit as usize).map_err(storage)?;
+                skip_to_newest(&mut entries);
                 *since = entries.last().map_or(*since, |entry| entry.cursor);
                 let items = count(entries.len());
                 let kind = Kind::Deliveries(DeliveryList { entries });
                 Ok(Look { items, kind, complete: false })
             }
         }
+    }
+}
+
+/// What a broadcast channel does to a receiver that lagged.
+fn skip_to_newest<T>(items: &mut Vec<T>) {
+    if mutant::active(Mutant::StreamSkips) {
+        items.drain(..items.len().saturating_sub(1));
     }
 }
 

@@ -3,6 +3,7 @@
 use axp_proto::error_code::ErrorCode;
 use axp_proto::json::ObjectWriter;
 use axp_proto::log::{Event, EventType, Status};
+use axp_proto::mutant::{self, Mutant};
 use bytes::Bytes;
 
 use super::Expected;
@@ -29,7 +30,7 @@ pub(in crate::intent) fn decide(
     if intent.is_repeat(&resolve.request_id) {
         return Ok(Verdict::Unchanged);
     }
-    if intent.is_terminal() {
+    if intent.is_terminal() && !mutant::active(Mutant::EndsTwice) {
         return Err(Rejection::terminal(intent.state.status()));
     }
     if resolve.expected.is_stale(intent.state.policy_generation) {

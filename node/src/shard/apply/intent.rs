@@ -5,10 +5,12 @@ use axp_proto::log::{
     EventChunk, IdempotencyClaim, IdempotencyRecord, IntentAppend, IntentState, IntentSummary,
     KeysForgotten, Submission, TimerChange,
 };
+use axp_proto::mutant::{self, Mutant};
 use axp_raft_store::{Error, Outcome, Transaction};
 
 use super::ShardApplier;
 use super::task::{self, Waited};
+use crate::clock::Clock;
 use crate::intent::{fold, fold_changes, fold_timer};
 use crate::shard::bells::Topic;
 use crate::shard::keys;
@@ -25,11 +27,13 @@ impl ShardApplier {
         let (last_seq, changes) =
             stored.as_ref().map_or((0, 0), |state| (state.last_seq, state.changes));
         // A proposal of a deposed leader, or a repeat: somebody appended before it.
-        if (append.expected_seq, append.expected_changes) != (last_seq, changes) {
+        let stale = (append.expected_seq, append.expected_changes) != (last_seq, changes);
+        if stale && !mutant::active(Mutant::StaleAppendTaken) {
             return Ok(Outcome::Stale { position: u64::from(last_seq) });
         }
         if let Some(claim) = &append.idempotency
             && let Some(record) = tx.get(&keys::idempotency(&claim.key_hash))?
+            && !mutant::active(Mutant::KeyUnchecked)
         {
             return Ok(Outcome::Taken { record });
         }
@@ -63,6 +67,9 @@ impl ShardApplier {
             self.change_timer(tx, id, state, change);
         }
         fold_changes(state, &append.changes, append.events.is_empty());
+        if mutant::active(Mutant::ApplyByClock) {
+            state.updated_at_ms = Clock::system().now_ms();
+        }
         self.put_effects(tx, &append.effects)?;
         if !append.events.is_empty() {
             let chunk = EventChunk { events: append.events.clone() };

@@ -17,6 +17,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use axp_proto::mutant::{self, Mutant};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::Error;
@@ -32,6 +33,9 @@ const TRAILER: [u8; 4] = *b"FJL\x03";
 
 /// Looks through all journals in `dir`; repairs a torn tail, refuses damage before it.
 pub(super) fn check(dir: &Path, chained: bool) -> Result<(), Error> {
+    if mutant::active(Mutant::TailUnchecked) {
+        return Ok(());
+    }
     let journals = list(dir)?;
     let mut last = Last::default();
     for (position, path) in journals.iter().enumerate() {
