@@ -1,22 +1,31 @@
 //! The published API as a workload uses it: every call says what is known afterwards.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::history::{Delivery, SeenEvent, Told};
+use crate::canary::Canary;
+use crate::history::{Delivery, Inspection, SeenEvent, Told};
 use crate::http::{HttpClient, Reply, StreamReply};
+use crate::tenants::Tenant;
 
 /// Longer than a gateway tries: what comes back is its verdict and not our impatience.
 const CALL_TIMEOUT: Duration = Duration::from_secs(12);
 /// Over `wait_seconds`, how late a stream may end.
 const STREAM_GRACE: Duration = Duration::from_secs(10);
 
-/// A client that can reach every gateway.
+/// The type of all scenarios, and so of their steps.
+pub(crate) const SCENARIO_TYPE: &str = "chaos.scenario.v1";
+
+/// A client of one organization that can reach every gateway.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: HttpClient,
     gateways: Vec<String>,
+    canary: Arc<Canary>,
 }
 
 /// What one connection to an intent's stream brought.
@@ -36,8 +45,16 @@ pub struct Listened {
 
 impl Client {
     #[must_use]
-    pub fn new(gateways: Vec<String>, api_key: &str) -> Self {
-        Self { http: HttpClient::new(api_key), gateways }
+    pub fn new(gateways: Vec<String>, tenant: &Tenant) -> Self {
+        let http = HttpClient::new(&tenant.api_key).watched_by(tenant.canary.clone());
+        Self { http, gateways, canary: tenant.canary.clone() }
+    }
+
+    /// What its canary has seen so far.
+    #[must_use]
+    pub fn inspection(&self, org: usize) -> Inspection {
+        let (answers, leaks) = (self.canary.inspected(), self.canary.leaks());
+        Inspection { org, answers, leaks }
     }
 
     #[must_use]
@@ -53,8 +70,8 @@ impl Client {
     ///
     /// # Errors
     /// What the server said instead; its address otherwise.
-    pub async fn register_agent(&self, name: &str) -> Result<String, String> {
-        let body = json!({"name": name});
+    pub async fn register_agent(&self, name: &str, description: &str) -> Result<String, String> {
+        let body = json!({"name": name, "description": description});
         let url = self.url(0, "/v1/service-accounts");
         let reply = self.http.post(&url, None, &body, CALL_TIMEOUT).await?;
         let address = reply.body.pointer("/service_account/agent_address").and_then(Value::as_str);
@@ -65,6 +82,14 @@ impl Client {
     pub async fn submit(&self, gateway: usize, key: Option<&str>, body: &Value) -> Told<String> {
         let url = self.url(gateway, "/v1/intents");
         told(self.http.post(&url, key, body, CALL_TIMEOUT).await, |body| {
+            Some(body.get("intent_id")?.as_str()?.to_owned())
+        })
+    }
+
+    /// Begins a scenario; its id.
+    pub async fn apply(&self, gateway: usize, key: Option<&str>, bundle: &Value) -> Told<String> {
+        let url = self.url(gateway, "/v1/scenarios/apply");
+        told(self.http.post(&url, key, bundle, CALL_TIMEOUT).await, |body| {
             Some(body.get("intent_id")?.as_str()?.to_owned())
         })
     }
@@ -97,6 +122,22 @@ impl Client {
         told(self.http.get(&url, CALL_TIMEOUT).await, |body| {
             body.get("events")?.as_array()?.iter().map(SeenEvent::parse).collect()
         })
+    }
+
+    /// Asks for a path with whatever body, and takes whatever comes back.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn ask(
+        &self,
+        gateway: usize,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Bytes), String> {
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let url = self.url(gateway, path);
+        self.http.exchange(method, &url, None, body, CALL_TIMEOUT).await
     }
 
     /// Follows an intent over one connection.
@@ -147,6 +188,7 @@ fn parse_delivery(data: &Value) -> Option<Delivery> {
         cursor: u32::try_from(data.get("seq")?.as_u64()?).ok()?,
         intent: data.get("intent_id")?.as_str()?.to_owned(),
         correlation_id: data.get("correlation_id")?.as_str()?.to_owned(),
+        step: data.get("intent_type").and_then(Value::as_str) == Some(SCENARIO_TYPE),
     })
 }
 

@@ -10,6 +10,7 @@ mod config;
 mod ports;
 mod prepare;
 mod process;
+mod seeding;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,9 @@ use tokio::time::Instant;
 pub use admin::{Leader, NodeStatus, ReplicaProbe};
 pub use binaries::Binaries;
 pub use clock::ahead as clock_ahead;
-pub use config::{API_KEY, ClusterShape, Timing};
+pub use config::{ClusterShape, Timing};
 pub use process::Process;
+pub use seeding::first_tenant;
 
 use crate::network::{Network, Proxies};
 use crate::powerloss::{Mounted, PowerLossDisk};
@@ -39,6 +41,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Node {
     pub id: u64,
     pub process: Process,
+    api: String,
     probe: Probe,
 }
 
@@ -71,6 +74,7 @@ impl Gateway {
 pub struct Cluster {
     pub nodes: Vec<Node>,
     pub gateways: Vec<Gateway>,
+    gateway_program: PathBuf,
     /// These three after the processes, so that those are gone when they are taken down.
     mounts: Vec<Mounted>,
     proxies: Option<Proxies>,

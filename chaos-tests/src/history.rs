@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 pub(crate) mod fixture;
+mod probes;
+mod timers;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,6 +18,11 @@ use axp_proto::hash::stable_hash;
 use axp_proto::log::Status;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+pub use probes::{Inspection, Probe};
+pub use timers::{Due, Timer};
 
 /// The key under which finishers sign their result, so that the log says whose it is.
 pub const MARKER: &str = "chaos_marker";
@@ -60,12 +67,33 @@ impl<T> Told<T> {
     }
 }
 
+/// What an intent is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// An agent works on it.
+    #[default]
+    Work,
+    /// It ends at its deadline.
+    Deadline,
+    /// A person decides.
+    Task,
+    /// It carries steps out.
+    Scenario,
+}
+
 /// One attempt to create an intent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Submit {
     pub span: Span,
     pub gateway: usize,
-    /// Unique to a body: attempts with one key and one body share it, a mutated body has its own.
+    /// The organization, by its place.
+    pub org: usize,
+    pub kind: Kind,
+    /// Of a scenario: how many agents have to do their part.
+    pub steps: usize,
+    /// Unique to a body: attempts with one key and one body share it, a mutated body has its own. The
+    /// server is told it and keeps it, but for scenarios.
     pub correlation_id: String,
     pub to_agent: String,
     pub key: Option<String>,
@@ -83,6 +111,8 @@ pub enum Route {
     Resolve,
     /// By the agent that worked on it.
     Resume,
+    /// By a person who was asked.
+    Decide,
 }
 
 /// One attempt to end an intent.
@@ -115,6 +145,8 @@ pub struct SeenEvent {
     pub status: String,
     /// Who signed the result, for terminal events.
     pub marker: Option<String>,
+    /// When the server says that it happened, in milliseconds since 1970.
+    pub at_ms: i64,
     /// Of the whole event.
     pub digest: u64,
 }
@@ -128,6 +160,7 @@ impl SeenEvent {
             event_type: text("event_type")?,
             status: text("status")?,
             marker: find_marker(value),
+            at_ms: parse_instant(value.get("at")?.as_str()?)?,
             // Keys of a `Value` are sorted, so equal objects have equal texts.
             digest: stable_hash(&[value.to_string().as_bytes()]),
         })
@@ -137,6 +170,12 @@ impl SeenEvent {
     pub fn is_terminal(&self) -> bool {
         Status::from_wire_name(&self.status).is_some_and(Status::is_terminal)
     }
+}
+
+/// Milliseconds since 1970.
+fn parse_instant(text: &str) -> Option<i64> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
 /// The marker anywhere in a JSON value: where a result ends up in an event is the server's choice.
@@ -179,6 +218,8 @@ pub struct Delivery {
     pub cursor: u32,
     pub intent: String,
     pub correlation_id: String,
+    /// A step of a scenario: made by the server, with the correlation id of the scenario.
+    pub step: bool,
 }
 
 /// What one gateway says about one intent after everything healed.
@@ -250,12 +291,19 @@ pub struct ReplicaHash {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct History {
     pub shard_groups: u16,
+    /// The wall clock when the run began, in milliseconds since 1970.
+    pub began_at_ms: i64,
+    /// How late a timer may be on a cluster that can write.
+    pub timer_late_ms_max: u64,
     pub submits: Vec<Submit>,
     pub finishes: Vec<Finish>,
     pub reads: Vec<Read>,
     pub watches: Vec<Watch>,
     pub listens: Vec<Listen>,
     pub finals: Vec<FinalRead>,
+    pub timers: Vec<Timer>,
+    pub probes: Vec<Probe>,
+    pub inspections: Vec<Inspection>,
     pub faults: Vec<FaultRecord>,
     pub heals: Vec<Heal>,
     pub leader_changes: Vec<LeaderChange>,
@@ -315,6 +363,9 @@ impl History {
         save_lines(folder, "watches", &self.watches)?;
         save_lines(folder, "listens", &self.listens)?;
         save_lines(folder, "finals", &self.finals)?;
+        save_lines(folder, "timers", &self.timers)?;
+        save_lines(folder, "probes", &self.probes)?;
+        save_lines(folder, "inspections", &self.inspections)?;
         save_lines(folder, "faults", &self.faults)?;
         save_lines(folder, "heals", &self.heals)?;
         save_lines(folder, "leader-changes", &self.leader_changes)?;
@@ -345,10 +396,11 @@ mod tests {
     fn an_event_is_read_whole() {
         let event = json!({
             "intent_id": "i", "seq": 4, "event_type": "intent.completed", "status": "COMPLETED",
-            "details": {"result": {MARKER: "m-1"}}
+            "at": "2026-01-02T03:04:05.678Z", "details": {"result": {MARKER: "m-1"}}
         });
         let seen = SeenEvent::parse(&event).unwrap();
         assert_eq!((seen.seq, seen.marker.as_deref()), (4, Some("m-1")));
+        assert_eq!(seen.at_ms, 1_767_323_045_678);
         assert!(seen.is_terminal());
         let mut other = event;
         other["details"]["extra"] = json!(1);

@@ -1,5 +1,6 @@
 //! A minimal HTTP client: JSON in and out, and the events of a stream as far as they came.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+
+use crate::canary::Canary;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -50,6 +53,8 @@ pub struct StreamReply {
 pub struct HttpClient {
     client: Client<HttpConnector, Full<Bytes>>,
     api_key: String,
+    /// Looks at every answer.
+    canary: Option<Arc<Canary>>,
 }
 
 impl HttpClient {
@@ -60,13 +65,19 @@ impl HttpClient {
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let client =
             Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build(connector);
-        Self { client, api_key: api_key.to_owned() }
+        Self { client, api_key: api_key.to_owned(), canary: None }
+    }
+
+    /// Whose answers `canary` looks at.
+    #[must_use]
+    pub fn watched_by(self, canary: Arc<Canary>) -> Self {
+        Self { canary: Some(canary), ..self }
     }
 
     /// # Errors
     /// Why there is no answer: nobody knows then whether the request was carried out.
     pub async fn get(&self, url: &str, timeout: Duration) -> Result<Reply, String> {
-        self.call(self.request(Method::GET, url, None, Bytes::new())?, timeout).await
+        parse(self.exchange(Method::GET, url, None, Bytes::new(), timeout).await?)
     }
 
     /// # Errors
@@ -79,7 +90,39 @@ impl HttpClient {
         timeout: Duration,
     ) -> Result<Reply, String> {
         let body = Bytes::from(body.to_string());
-        self.call(self.request(Method::POST, url, key, body)?, timeout).await
+        parse(self.exchange(Method::POST, url, key, body, timeout).await?)
+    }
+
+    /// Asks, and takes whatever body comes back.
+    ///
+    /// # Errors
+    /// Why there is no answer: nobody knows then whether the request was carried out.
+    pub async fn exchange(
+        &self,
+        method: Method,
+        url: &str,
+        key: Option<&str>,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<(u16, Bytes), String> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        let asked = self.canary.is_some().then(|| asked(&method, url, key, &body));
+        let response = self.send(self.request(method, url, key, body)?, timeout).await?;
+        let status = response.status().as_u16();
+        let answer = Limited::new(response.into_body(), BODY_BYTES_MAX).collect();
+        let answer = tokio::time::timeout_at(deadline, answer)
+            .await
+            .map_err(|_| "timeout".to_owned())?
+            .map_err(|error| format!("the answer broke off: {error}"))?
+            .to_bytes();
+        self.inspect(asked.as_deref(), &answer);
+        Ok((status, answer))
+    }
+
+    fn inspect(&self, asked: Option<&str>, answer: &[u8]) {
+        if let (Some(canary), Some(asked)) = (&self.canary, asked) {
+            canary.inspect(asked, answer);
+        }
     }
 
     /// Only the status of a GET, whatever the body is.
@@ -109,12 +152,15 @@ impl HttpClient {
         let request = self.request(Method::GET, url, None, Bytes::new())?;
         let mut response = self.send(request, timeout).await?;
         let status = response.status().as_u16();
+        let asked = asked(&Method::GET, url, None, &[]);
         let (mut parser, mut events) = (EventParser::default(), Vec::new());
         let complete = loop {
             match tokio::time::timeout_at(deadline, response.body_mut().frame()).await {
                 Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
-                        parser.push(&data, &mut events);
+                        parser.push(&data, &mut events, |block| {
+                            self.inspect(Some(&asked), block);
+                        });
                     }
                 }
                 Ok(None) => break true,
@@ -154,24 +200,17 @@ impl HttpClient {
             Err(_) => Err("timeout".to_owned()),
         }
     }
+}
 
-    async fn call(
-        &self,
-        request: Request<Full<Bytes>>,
-        timeout: Duration,
-    ) -> Result<Reply, String> {
-        let deadline = tokio::time::Instant::now() + timeout;
-        let response = self.send(request, timeout).await?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect();
-        let body = tokio::time::timeout_at(deadline, body)
-            .await
-            .map_err(|_| "timeout".to_owned())?
-            .map_err(|error| format!("the answer broke off: {error}"))?;
-        let body = serde_json::from_slice(&body.to_bytes())
-            .map_err(|error| format!("{status} without a JSON body: {error}"))?;
-        Ok(Reply { status, body })
-    }
+fn asked(method: &Method, url: &str, key: Option<&str>, body: &[u8]) -> String {
+    let (key, body) = (key.unwrap_or_default(), String::from_utf8_lossy(body));
+    format!("{method} {url} {key} {body}")
+}
+
+fn parse((status, body): (u16, Bytes)) -> Result<Reply, String> {
+    let body = serde_json::from_slice(&body)
+        .map_err(|error| format!("{status} without a JSON body: {error}"))?;
+    Ok(Reply { status, body })
 }
 
 /// Splits a stream into events; an event counts once its empty line is there.
@@ -181,10 +220,11 @@ struct EventParser {
 }
 
 impl EventParser {
-    fn push(&mut self, data: &[u8], events: &mut Vec<StreamEvent>) {
+    fn push(&mut self, data: &[u8], events: &mut Vec<StreamEvent>, mut see: impl FnMut(&[u8])) {
         self.buffer.extend_from_slice(data);
         while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
             let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+            see(&block);
             let text = String::from_utf8_lossy(&block);
             let field =
                 |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -207,12 +247,13 @@ mod tests {
         let text = b": hello\n\nid: 1\nevent: intent.created\ndata: {\"seq\":1}\n\n\
                      event: stream.timeout\ndata: {\"ok\":true}\n\nid: 2\nevent: intent.half\nda";
         let mut events = Vec::new();
-        let mut parser = EventParser::default();
+        let (mut parser, mut blocks) = (EventParser::default(), 0);
         for byte in text {
-            parser.push(&[*byte], &mut events);
+            parser.push(&[*byte], &mut events, |block| blocks += block.len());
         }
         let event = |name: &str, data| StreamEvent { name: name.to_owned(), data };
         let created = event("intent.created", json!({"seq": 1}));
         assert_eq!(events, [created, event("stream.timeout", json!({"ok": true}))]);
+        assert_eq!(blocks, text.len() - b"id: 2\nevent: intent.half\nda".len());
     }
 }

@@ -7,12 +7,15 @@ mod acknowledged_kept;
 mod cursors;
 mod delivered_and_finished;
 mod dense_seq;
+mod linearizable;
+mod no_leak;
 mod one_intent_per_key;
 mod one_terminal;
 mod readers_agree;
 mod reads_see_writes;
 mod replicas_equal;
 mod terminal_as_told;
+mod timers;
 
 use serde::Serialize;
 
@@ -38,6 +41,9 @@ pub const ALL: &[&dyn Invariant] = &[
     &cursors::Cursors,
     &reads_see_writes::ReadsSeeWrites,
     &replicas_equal::ReplicasEqual,
+    &linearizable::Linearizable,
+    &no_leak::NoLeak,
+    &timers::Timers,
 ];
 
 /// Texts kept of each invariant; the count goes on.
@@ -55,12 +61,21 @@ pub struct Findings {
 impl Findings {
     /// Looks at one thing; `problem` says what is wrong with it.
     pub fn expect(&mut self, holds: bool, problem: impl FnOnce() -> String) {
-        self.checked += 1;
+        self.looked_at(1);
         if !holds {
-            self.violations += 1;
-            if self.texts.len() < TEXTS_MAX {
-                self.texts.push(problem());
-            }
+            self.violation(problem);
+        }
+    }
+
+    /// Looks at many things at once; what is wrong with them is told apart.
+    pub fn looked_at(&mut self, things: usize) {
+        self.checked += things as u64;
+    }
+
+    pub fn violation(&mut self, problem: impl FnOnce() -> String) {
+        self.violations += 1;
+        if self.texts.len() < TEXTS_MAX {
+            self.texts.push(problem());
         }
     }
 }

@@ -5,12 +5,21 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::history::{
-    FaultRecord, FinalRead, Finish, Heal, History, LeaderChange, Listen, Read, ReplicaHash, Span,
-    Submit, Watch,
+    FaultRecord, FinalRead, Finish, Heal, History, Inspection, LeaderChange, Listen, Probe, Read,
+    ReplicaHash, SeenEvent, Span, Submit, Timer, Watch,
 };
+
+/// The promise for a cluster in which nothing is broken.
+const TIMER_LATE_MS_MAX: u64 = 1000;
+
+/// Milliseconds since 1970.
+pub(crate) fn wall_clock_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// The recorder of one run.
 #[derive(Debug)]
@@ -30,7 +39,12 @@ struct State {
 impl Oracle {
     #[must_use]
     pub fn new(shard_groups: u16) -> Self {
-        let history = History { shard_groups, ..History::default() };
+        let history = History {
+            shard_groups,
+            began_at_ms: wall_clock_ms(),
+            timer_late_ms_max: TIMER_LATE_MS_MAX,
+            ..History::default()
+        };
         let state = Mutex::new(State { history, ..State::default() });
         Self { begin: Instant::now(), state }
     }
@@ -78,7 +92,12 @@ impl Oracle {
     }
 
     pub fn watch(&self, watch: Watch) {
-        self.lock().history.watches.push(watch);
+        let mut state = self.lock();
+        if watch.events.last().is_some_and(SeenEvent::is_terminal) {
+            state.open.remove(&watch.intent);
+            state.ended.insert(watch.intent.clone());
+        }
+        state.history.watches.push(watch);
     }
 
     pub fn listen(&self, listen: Listen) {
@@ -87,6 +106,23 @@ impl Oracle {
 
     pub fn final_read(&self, read: FinalRead) {
         self.lock().history.finals.push(read);
+    }
+
+    pub fn timer(&self, timer: Timer) {
+        self.lock().history.timers.push(timer);
+    }
+
+    /// For builds and machines that are slower than what is promised for.
+    pub fn allow_timers_late(&self, late_ms_max: u64) {
+        self.lock().history.timer_late_ms_max = late_ms_max;
+    }
+
+    pub fn probe(&self, probe: Probe) {
+        self.lock().history.probes.push(probe);
+    }
+
+    pub fn inspection(&self, inspection: Inspection) {
+        self.lock().history.inspections.push(inspection);
     }
 
     pub fn fault(&self, fault: FaultRecord) {
@@ -116,18 +152,19 @@ impl Oracle {
         self.lock().history.submits.iter().filter(|submit| submit.told.done().is_some()).count()
     }
 
-    /// Every acknowledged intent, once.
+    /// Every acknowledged intent, once, with its organization.
     #[must_use]
-    pub fn acknowledged_intents(&self) -> Vec<String> {
-        self.lock().history.acknowledged().into_keys().map(str::to_owned).collect()
+    pub fn acknowledged_intents(&self) -> Vec<(String, usize)> {
+        let state = self.lock();
+        let acknowledged = state.history.acknowledged().into_iter();
+        acknowledged.map(|(intent, submits)| (intent.to_owned(), submits[0].org)).collect()
     }
 
     /// The history so far, taken out.
     #[must_use]
     pub fn take_history(&self) -> History {
         let mut state = self.lock();
-        let shard_groups = state.history.shard_groups;
-        std::mem::replace(&mut state.history, History { shard_groups, ..History::default() })
+        std::mem::take(&mut state.history)
     }
 
     /// Looks at the history so far.
@@ -148,13 +185,14 @@ mod tests {
         for submit in good.submits {
             oracle.submit(submit);
         }
-        assert_eq!(oracle.open_intents(), 2);
-        assert_eq!(oracle.acknowledged_intents(), [fixture::A, fixture::B]);
+        assert_eq!(oracle.open_intents(), 3);
+        let known = [fixture::C, fixture::A, fixture::B].map(|intent| (intent.to_owned(), 0));
+        assert_eq!(oracle.acknowledged_intents(), known);
         for finish in good.finishes {
             oracle.finish(finish);
         }
-        // The end of B is unknown.
-        assert_eq!(oracle.open_intents(), 1);
+        // Nobody saw the end of C, and that of B is unknown.
+        assert_eq!(oracle.open_intents(), 2);
     }
 
     #[test]

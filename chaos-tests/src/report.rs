@@ -3,15 +3,16 @@
 mod repeat;
 pub mod timeline;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::availability::Availability;
-use crate::history::{History, Told};
+use crate::availability::{Availability, Distribution};
+use crate::history::{History, Kind, Route, Told};
 use crate::invariants::Verdict;
 use crate::runner::Plan;
+use crate::timers;
 
 /// How much was done and what came back.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -31,6 +32,15 @@ pub struct Counts {
     pub mutated_refused: usize,
     /// Keys whose answer nobody got to know, however often it was asked for.
     pub given_up: usize,
+    /// Tasks that two people decided.
+    pub decisions_raced: usize,
+    pub scenarios: usize,
+    pub steps: usize,
+    pub timers: usize,
+    pub timers_late_calm: Distribution,
+    pub timers_late_disturbed: Distribution,
+    pub probes: usize,
+    pub answers_inspected: u64,
     pub reads: usize,
     pub connections_watching: usize,
     pub events_watched: usize,
@@ -53,17 +63,26 @@ impl Counts {
                 markers.push(&finish.marker);
             }
         }
-        let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut uses: BTreeMap<(usize, &str), usize> = BTreeMap::new();
         for submit in history.submits.iter().filter(|submit| !submit.mutated) {
             if let Some(key) = &submit.key {
-                *uses.entry(key).or_default() += 1;
+                *uses.entry((submit.org, key)).or_default() += 1;
             }
         }
+        let scenarios = history.acknowledged().into_values().filter_map(|submits| {
+            let first = submits.first()?;
+            (first.kind == Kind::Scenario).then_some(first.steps)
+        });
+        let scenarios: Vec<usize> = scenarios.collect();
+        let lateness = timers::lateness(history);
+        let decided = history.finishes.iter().filter(|f| f.route == Route::Decide);
+        let decided: BTreeSet<&str> = decided.map(|f| f.intent.as_str()).collect();
+        let raced = |intent: &&&str| finishers.get(**intent).is_some_and(|all| all.len() > 1);
         let mutated = history.submits.iter().filter(|submit| submit.mutated);
-        let mut known: BTreeMap<&str, bool> = BTreeMap::new();
+        let mut known: BTreeMap<(usize, &str), bool> = BTreeMap::new();
         for submit in history.submits.iter().filter(|submit| !submit.mutated) {
             if let Some(key) = &submit.key {
-                *known.entry(key).or_default() |= !submit.told.is_unknown();
+                *known.entry((submit.org, key)).or_default() |= !submit.told.is_unknown();
             }
         }
         let events = |told: &Told<crate::history::FinalState>| {
@@ -89,6 +108,14 @@ impl Counts {
             repeated_keys: uses.values().filter(|uses| **uses > 1).count(),
             mutated_refused: mutated.filter(|submit| submit.told.refusal().is_some()).count(),
             given_up: known.values().filter(|known| !**known).count(),
+            decisions_raced: decided.iter().filter(raced).count(),
+            scenarios: scenarios.len(),
+            steps: scenarios.iter().sum(),
+            timers: history.timers.len(),
+            timers_late_calm: lateness.0,
+            timers_late_disturbed: lateness.1,
+            probes: history.probes.len(),
+            answers_inspected: history.inspections.iter().map(|seen| seen.answers).sum(),
             reads: history.reads.len(),
             connections_watching: history.watches.len(),
             events_watched: history.watches.iter().map(|watch| watch.events.len()).sum(),
@@ -220,6 +247,19 @@ impl fmt::Display for Report {
             "faults   {}, {} leader changes; {} events compared at the end",
             c.faults, c.leader_changes, c.events_compared_at_end
         )?;
+        writeln!(
+            f,
+            "wider    {} timers, {} scenarios with {} steps of agents, {} tasks decided by two",
+            c.timers, c.scenarios, c.steps, c.decisions_raced
+        )?;
+        for (when, late) in [("calm", c.timers_late_calm), ("disturbed", c.timers_late_disturbed)] {
+            let Distribution { count, p50_ms, p99_ms, max_ms } = late;
+            writeln!(
+                f,
+                "timers fired late when {when}: p50 {p50_ms} ms, p99 {p99_ms} ms, max {max_ms} ms (n={count})"
+            )?;
+        }
+        writeln!(f, "hostile  {} probes, {} answers inspected", c.probes, c.answers_inspected)?;
         let a = &self.availability;
         for (nemesis, d) in &a.after_fault {
             writeln!(

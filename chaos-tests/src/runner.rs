@@ -15,8 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::availability;
-use crate::client::Client;
-use crate::cluster::{API_KEY, Binaries, Cluster, ClusterShape};
+use crate::cluster::{Binaries, Cluster, ClusterShape, Timing};
 use crate::history::save_lines;
 use crate::invariants;
 use crate::nemesis::{Kind, Needs};
@@ -37,6 +36,9 @@ pub const TIMELINE: &str = "timeline.svg";
 
 /// How long all replicas may take to come to rest at one index, each (P14).
 const COMPARED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Debug builds beside compilers, whose elections take seconds.
+const PATIENT_TIMER_LATE_MS_MAX: u64 = 10_000;
 
 /// A fault that no cluster survives: a run with it must fail, or the checks are blind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,9 +128,13 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
     let cluster = Cluster::start(binaries, &plan.folder, plan.shape.clone()).await?;
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let oracle = Arc::new(Oracle::new(plan.shape.shard_groups));
-    let client = Client::new(cluster.urls(), API_KEY);
-    let workload =
-        Workload::start(client.clone(), oracle.clone(), plan.mix.clone(), rng.random()).await?;
+    if plan.shape.timing == Timing::Patient {
+        oracle.allow_timers_late(PATIENT_TIMER_LATE_MS_MAX);
+    }
+    let tenants = cluster.make_tenants(plan.mix.organizations, &mut rng).await?;
+    let (urls, mix) = (cluster.urls(), plan.mix.clone());
+    let workload = Workload::start(urls, tenants, oracle.clone(), mix, rng.random()).await?;
+    let clients = workload.clients();
     tokio::time::sleep(plan.warm_up).await;
     if plan.mutant == Some(Mutant::LyingDisks) {
         for index in 0..cluster.nodes.len() {
@@ -159,7 +165,7 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
     let load_ended = oracle.now();
     let shed = workload.shed();
     let open = workload.drain(plan.drain_within).await?;
-    finals::read_all(&client, &oracle).await;
+    finals::read_all(&clients, &oracle).await;
     let compared = replicas.compare_all(COMPARED_WITHIN).await;
     let died = cluster.check_nobody_died();
 

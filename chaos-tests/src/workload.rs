@@ -5,8 +5,14 @@
 //! is counted as shed and not begun.
 
 mod agent;
+mod deadline;
 mod finish;
+mod hostile;
+mod mix;
+mod org;
+mod scenario;
 mod submit;
+mod task;
 mod watch;
 
 use std::sync::Arc;
@@ -14,15 +20,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
-use serde::Serialize;
 use tokio::sync::{Semaphore, watch as channel};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::client::Client;
 use crate::oracle::Oracle;
+use crate::tenants::Tenant;
+
+pub use mix::Mix;
+
+use org::Org;
 
 /// Submits under way at most.
 const UNDER_WAY_MAX: usize = 2048;
@@ -30,59 +41,39 @@ const UNDER_WAY_MAX: usize = 2048;
 const STOP_WITHIN: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
 
-/// How much of what.
-#[derive(Debug, Clone, Serialize)]
-pub struct Mix {
-    /// Submits begun per second.
-    pub rate: u32,
-    pub agents: usize,
-    /// Share of submits with an idempotency key.
-    pub keyed: f64,
-    /// Share of keyed submits that are sent again; half of those at the same time through another
-    /// gateway.
-    pub repeated: f64,
-    /// Share of keyed submits whose key is used again with another body.
-    pub mutated: f64,
-    /// Share of intents that the owner tries to end as well.
-    pub raced: f64,
-    /// Share of intents that somebody watches.
-    pub watched: f64,
-    /// Share of intents that are read at once through another gateway.
-    pub read: f64,
-    /// How often an agent crashes after a batch and comes back with an old cursor.
-    pub agent_crash: f64,
-}
-
-impl Default for Mix {
-    fn default() -> Self {
-        Self {
-            rate: 200,
-            agents: 16,
-            keyed: 0.5,
-            repeated: 0.4,
-            mutated: 0.1,
-            raced: 0.1,
-            watched: 0.1,
-            read: 0.1,
-            agent_crash: 0.02,
-        }
-    }
-}
-
 /// What everybody in the workload shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) client: Client,
+    pub(crate) orgs: Vec<Org>,
+    pub(crate) gateways: usize,
     pub(crate) oracle: Arc<Oracle>,
     pub(crate) mix: Mix,
-    pub(crate) agents: Vec<String>,
     /// Makes names of this run unique.
     pub(crate) run: String,
     pub(crate) shed: AtomicU64,
     /// Submits whose answer is awaited.
     pub(crate) submitting: AtomicU64,
+    /// Turns true when nothing new is begun.
+    pub(crate) draining: channel::Receiver<bool>,
     /// Turns true when watchers and agents shall end.
     pub(crate) stopping: channel::Receiver<bool>,
+}
+
+/// Counts among the operations whose answer is awaited, for as long as it is there.
+#[derive(Debug)]
+pub(crate) struct Begun(Arc<Shared>);
+
+impl Begun {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.submitting.fetch_add(1, Ordering::Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.submitting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Shared {
@@ -90,13 +81,29 @@ impl Shared {
         *self.stopping.borrow()
     }
 
+    /// Waits until nothing new is begun.
+    pub(crate) async fn until_draining(&self) {
+        let mut draining = self.draining.clone();
+        // An end of the workload without a word is one as well.
+        draining.wait_for(|draining| *draining).await.ok();
+    }
+
     pub(crate) fn any_gateway(&self, rng: &mut impl Rng) -> usize {
-        rng.random_range(0..self.client.gateways())
+        rng.random_range(0..self.gateways)
     }
 
     /// Another gateway than this, if there is one.
     pub(crate) fn other_gateway(&self, gateway: usize) -> usize {
-        (gateway + 1) % self.client.gateways()
+        (gateway + 1) % self.gateways
+    }
+
+    /// An idempotency key that no other operation of this run has.
+    pub(crate) fn key(&self, number: u64) -> String {
+        format!("chaos-{}-{number}", self.run)
+    }
+
+    pub(crate) fn any_org(&self, rng: &mut impl Rng) -> usize {
+        rng.random_range(0..self.orgs.len())
     }
 }
 
@@ -107,7 +114,8 @@ pub struct Workload {
     submitter: JoinHandle<()>,
     stop_submitting: channel::Sender<bool>,
     stop: channel::Sender<bool>,
-    agents: JoinSet<()>,
+    /// Agents, and everybody else who goes on until the end.
+    residents: JoinSet<()>,
 }
 
 impl Workload {
@@ -116,36 +124,47 @@ impl Workload {
     /// # Errors
     /// When an agent cannot be registered.
     pub async fn start(
-        client: Client,
+        gateways: Vec<String>,
+        tenants: Vec<Tenant>,
         oracle: Arc<Oracle>,
         mix: Mix,
         seed: u64,
     ) -> anyhow::Result<Self> {
-        let mut agents = Vec::new();
-        for index in 0..mix.agents {
-            let address = client.register_agent(&format!("chaos-worker-{index}")).await;
-            agents.push(address.map_err(anyhow::Error::msg)?);
+        let mut orgs = Vec::new();
+        let agents = mix.agents.div_ceil(tenants.len().max(1)).max(1);
+        for tenant in tenants {
+            orgs.push(Org::start(gateways.clone(), tenant, agents).await?);
         }
         let (stop, stopping) = channel::channel(false);
         let (stop_submitting, submitting_ends) = channel::channel(false);
         let mut rng = StdRng::seed_from_u64(seed);
         let run = format!("{:016x}", rng.random::<u64>());
         let shared = Arc::new(Shared {
-            client,
+            orgs,
+            gateways: gateways.len(),
             oracle,
             mix,
-            agents,
             run,
             shed: AtomicU64::new(0),
             submitting: AtomicU64::new(0),
+            draining: submitting_ends.clone(),
             stopping,
         });
         let mut tasks = JoinSet::new();
-        for index in 0..shared.agents.len() {
-            tasks.spawn(agent::run(shared.clone(), index, rng.random()));
+        for org in 0..shared.orgs.len() {
+            for index in 0..shared.orgs[org].agents.len() {
+                tasks.spawn(agent::run(shared.clone(), org, index, rng.random()));
+            }
+            tasks.spawn(hostile::run(shared.clone(), org, rng.random()));
         }
         let submitter = tokio::spawn(submit_all(shared.clone(), rng.random(), submitting_ends));
-        Ok(Self { shared, submitter, stop_submitting, stop, agents: tasks })
+        Ok(Self { shared, submitter, stop_submitting, stop, residents: tasks })
+    }
+
+    /// A client of each organization.
+    #[must_use]
+    pub fn clients(&self) -> Vec<Client> {
+        self.shared.orgs.iter().map(|org| org.client.clone()).collect()
     }
 
     /// Operations that were not begun because too many were under way.
@@ -168,7 +187,7 @@ impl Workload {
         self.stop.send_replace(true);
         let all = async {
             self.submitter.await?;
-            while let Some(ended) = self.agents.join_next().await {
+            while let Some(ended) = self.residents.join_next().await {
                 ended?;
             }
             anyhow::Ok(())
@@ -180,6 +199,26 @@ impl Workload {
     fn is_drained(&self) -> bool {
         self.shared.submitting.load(Ordering::Relaxed) == 0
             && self.shared.oracle.open_intents() == 0
+    }
+}
+
+/// One operation, chosen by the shares of the mix.
+fn begin(shared: &Arc<Shared>, number: u64, rng: &mut StdRng) -> BoxFuture<'static, ()> {
+    let (mix, begun) = (&shared.mix, Begun::new(shared.clone()));
+    let mut chance: f64 = rng.random();
+    let mut falls_on = |share: f64| {
+        chance -= share;
+        chance < 0.0
+    };
+    let (shared, seed) = (shared.clone(), rng.random());
+    if falls_on(mix.deadlines) {
+        Box::pin(deadline::one(shared, number, seed, begun))
+    } else if falls_on(mix.tasks) {
+        Box::pin(task::one(shared, number, seed, begun))
+    } else if falls_on(mix.scenarios) {
+        Box::pin(scenario::one(shared, number, seed, begun))
+    } else {
+        Box::pin(submit::one(shared, number, seed, begun))
     }
 }
 
@@ -205,8 +244,7 @@ async fn submit_all(shared: Arc<Shared>, seed: u64, mut ends: channel::Receiver<
         number += 1;
         match permits.clone().try_acquire_owned() {
             Ok(permit) => {
-                shared.submitting.fetch_add(1, Ordering::Relaxed);
-                let one = submit::one(shared.clone(), number, rng.random());
+                let one = begin(&shared, number, &mut rng);
                 under_way.spawn(async move {
                     one.await;
                     drop(permit);

@@ -55,6 +55,9 @@ struct RunArgs {
     /// Agents that do the work.
     #[arg(long, default_value_t = 16)]
     agents: usize,
+    /// Organizations that the load comes from.
+    #[arg(long, default_value_t = 10)]
+    organizations: usize,
     /// Shards of the cluster.
     #[arg(long, default_value_t = 4)]
     shards: u16,
@@ -192,6 +195,7 @@ fn plan(args: &RunArgs, folder: &Path) -> anyhow::Result<Plan> {
     plan.overlap = args.overlap;
     plan.mix.rate = args.rate;
     plan.mix.agents = args.agents;
+    plan.mix.organizations = args.organizations;
     plan.shape.engine.clone_from(&args.engine);
     plan.shape.shard_groups = args.shards;
     plan.shape.power_loss_disks = plan.shape.power_loss_disks.map(|_| args.entries);

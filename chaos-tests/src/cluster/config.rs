@@ -8,8 +8,16 @@ use super::ports;
 use crate::network::{Network, Place};
 use crate::powerloss::{EntryRule, Survival};
 
-/// The key that the seed makes, and all clients of a run use.
-pub const API_KEY: &str = "axme_sa_chaos_0123456789abcdef";
+/// What gateways make that stay.
+pub(super) const FIRST: Seed<'_> =
+    Seed { organization: "acme", api_key: "axme_sa_chaos_0123456789abcdef" };
+
+/// What a gateway makes when it starts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seed<'a> {
+    pub(super) organization: &'a str,
+    pub(super) api_key: &'a str,
+}
 
 /// How patient elections are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +114,11 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
+    /// APIs of the nodes.
+    pub(super) fn node_apis(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.api.clone()).collect()
+    }
+
     /// On this machine's loopback, or each at its own place of `network`.
     pub(super) fn choose(shape: &ClusterShape, network: Option<&Network>) -> anyhow::Result<Self> {
         let ports = ports::pick(3 * (shape.nodes + shape.gateways))?;
@@ -177,10 +190,11 @@ engine = "{engine}"
     )
 }
 
-pub(super) fn gateway_toml(addresses: &Addresses, own: &GatewayAddress) -> String {
-    let nodes: Vec<String> =
-        addresses.nodes.iter().map(|node| format!("\"{}\"", node.api)).collect();
+/// `nodes`: addresses of their APIs.
+pub(super) fn gateway_toml(nodes: &[String], own: &GatewayAddress, seed: &Seed<'_>) -> String {
+    let nodes: Vec<String> = nodes.iter().map(|node| format!("\"{node}\"")).collect();
     let nodes = nodes.join(", ");
+    let Seed { organization, api_key } = seed;
     let GatewayAddress { http, grpc, admin } = own;
     format!(
         r#"[http]
@@ -199,9 +213,9 @@ nodes = [{nodes}]
 enabled = false
 
 [seed]
-organization = "acme"
+organization = "{organization}"
 workspace = "prod"
-api-key = "{API_KEY}"
+api-key = "{api_key}"
 "#
     )
 }

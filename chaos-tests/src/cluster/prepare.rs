@@ -51,20 +51,22 @@ impl Cluster {
             let launch =
                 launch(&binaries.node, network.as_ref(), Place::Node(index), clock(&name)?);
             let process = Process::new(launch, &file, folder, &name);
-            nodes.push(Node { id: at.id, process, probe: Probe::new(&at.api, &at.admin)? });
+            let probe = Probe::new(&at.api, &at.admin)?;
+            nodes.push(Node { id: at.id, process, api: at.api.clone(), probe });
         }
-        let mut gateways = Vec::new();
+        let (mut gateways, apis) = (Vec::new(), addresses.node_apis());
         for (index, at) in addresses.gateways.iter().enumerate() {
             let name = format!("gateway-{index}");
             let file = folder.join(format!("{name}.toml"));
-            std::fs::write(&file, config::gateway_toml(&addresses, at))?;
+            std::fs::write(&file, config::gateway_toml(&apis, at, &config::FIRST))?;
             let launch =
                 launch(&binaries.gateway, network.as_ref(), Place::Gateway(index), clock(&name)?);
             let process = Process::new(launch, &file, folder, &name);
             let url = format!("http://{}", at.http);
             gateways.push(Gateway { process, url, admin: at.admin.clone() });
         }
-        Ok(Self { nodes, gateways, mounts, proxies, network, shape, folder: folder.to_owned() })
+        let (folder, gateway_program) = (folder.to_owned(), binaries.gateway.clone());
+        Ok(Self { nodes, gateways, gateway_program, mounts, proxies, network, shape, folder })
     }
 }
 

@@ -5,6 +5,11 @@ use super::*;
 pub(crate) const AGENT: &str = "agent://acme/prod/worker-0";
 pub(crate) const A: &str = "intent-a";
 pub(crate) const B: &str = "intent-b";
+/// Ends at its deadline. A real id: its shard is asked for.
+pub(crate) const C: &str = "0198c0de-7abc-7001-9012-3456789abcde";
+
+/// When all runs of fixtures began.
+pub(crate) const AT_MS: i64 = 1_700_000_000_000;
 
 pub(crate) fn span(start: u64, end: u64) -> Span {
     Span { start, end }
@@ -16,6 +21,7 @@ pub(crate) fn event(intent: &str, seq: u32, kind: &str, status: &str) -> SeenEve
         event_type: format!("intent.{kind}"),
         status: status.to_owned(),
         marker: None,
+        at_ms: AT_MS + i64::from(seq) * 10,
         digest: stable_hash(&[intent.as_bytes(), &seq.to_be_bytes(), kind.as_bytes()]),
     }
 }
@@ -38,6 +44,9 @@ pub(crate) fn submit(at: u64, intent: Option<&str>, key: Option<&str>) -> Submit
     Submit {
         span: span(at, at + 10),
         gateway: 0,
+        org: 0,
+        kind: Kind::Work,
+        steps: 0,
         correlation_id: format!("correlation-of-{}", intent.unwrap_or("nothing")),
         to_agent: AGENT.to_owned(),
         key: key.map(str::to_owned),
@@ -75,6 +84,15 @@ pub(crate) fn good() -> History {
         marker: marker.to_owned(),
         told,
     };
+    let timed_out = |gateway| FinalRead {
+        gateway,
+        intent: C.to_owned(),
+        told: Told::Done(FinalState {
+            status: "TIMED_OUT".to_owned(),
+            correlation_id: format!("correlation-of-{C}"),
+            events: [&events(C, "")[..3], &[event(C, 4, "timed_out", "TIMED_OUT")]].concat(),
+        }),
+    };
     let finals = [0, 1].into_iter().flat_map(|gateway| {
         [(A, "a-agent"), (B, "b-agent")].map(|(intent, marker)| FinalRead {
             gateway,
@@ -90,15 +108,25 @@ pub(crate) fn good() -> History {
         cursor,
         intent: intent.to_owned(),
         correlation_id: format!("correlation-of-{intent}"),
+        step: false,
     };
     History {
         shard_groups: 8,
+        began_at_ms: AT_MS,
+        timer_late_ms_max: 1000,
         submits: vec![
             submit(0, Some(A), Some("k")),
             submit(20, Some(A), Some("k")),
             mutated,
             submit(5, Some(B), None),
             submit(7, None, None),
+            Submit {
+                kind: Kind::Deadline,
+                to_agent: "agent://acme/prod/nobody".to_owned(),
+                ..submit(2, Some(C), None)
+            },
+            // So that its shard is known to write when it is due.
+            submit(30_000, Some(C), None),
         ],
         finishes: vec![
             finish(100, A, Route::Resume, "a-agent", Told::Done(terminal(A, 4, "a-agent"))),
@@ -134,7 +162,18 @@ pub(crate) fn good() -> History {
             since: 0,
             deliveries: vec![delivery(2, A), delivery(4, B)],
         }],
-        finals: finals.collect(),
+        finals: finals.chain([timed_out(0), timed_out(1)]).collect(),
+        timers: vec![Timer { intent: C.to_owned(), due: Due::Deadline { at_ms: AT_MS + 30 } }],
+        probes: vec![Probe {
+            span: span(50, 60),
+            gateway: 0,
+            org: 1,
+            of: 0,
+            what: "GET /v1/intents/ID".to_owned(),
+            foreign: Told::Done("404 intent_not_found".to_owned()),
+            unknown: Told::Done("404 intent_not_found".to_owned()),
+        }],
+        inspections: vec![Inspection { org: 0, answers: 10, leaks: Vec::new() }],
         faults: Vec::new(),
         heals: Vec::new(),
         leader_changes: Vec::new(),

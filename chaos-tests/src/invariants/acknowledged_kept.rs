@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, Invariant};
-use crate::history::{FinalRead, History};
+use crate::history::{FinalRead, History, Kind};
 
 #[derive(Debug)]
 pub(super) struct AcknowledgedKept;
@@ -30,7 +30,9 @@ impl Invariant for AcknowledgedKept {
                 });
                 let Some(state) = state else { continue };
                 for submit in &submits {
-                    findings.expect(state.correlation_id == submit.correlation_id, || {
+                    // The server names scenarios itself.
+                    let named = submit.kind == Kind::Scenario;
+                    findings.expect(named || state.correlation_id == submit.correlation_id, || {
                         let (is, was) = (&state.correlation_id, &submit.correlation_id);
                         format!("intent {intent} is another: correlation {is}, submitted {was}")
                     });

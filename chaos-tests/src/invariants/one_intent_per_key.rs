@@ -27,13 +27,14 @@ impl Invariant for OneIntentPerKey {
 }
 
 fn check_answers(history: &History, findings: &mut Findings) {
-    let mut by_key: BTreeMap<&str, Vec<&Submit>> = BTreeMap::new();
+    // The keys of one organization are nothing to another.
+    let mut by_key: BTreeMap<(usize, &str), Vec<&Submit>> = BTreeMap::new();
     for submit in &history.submits {
         if let Some(key) = &submit.key {
-            by_key.entry(key).or_default().push(submit);
+            by_key.entry((submit.org, key)).or_default().push(submit);
         }
     }
-    for (key, submits) in by_key {
+    for ((_, key), submits) in by_key {
         let (mutated, same): (Vec<&Submit>, Vec<&Submit>) =
             submits.into_iter().partition(|submit| submit.mutated);
         let intents: BTreeSet<&String> =
@@ -65,7 +66,8 @@ fn check_bodies(history: &History, findings: &mut Findings) {
             intents.entry(&submit.correlation_id).or_default().insert(intent);
         }
     }
-    for delivery in history.listens.iter().flat_map(|listen| &listen.deliveries) {
+    let deliveries = history.listens.iter().flat_map(|listen| &listen.deliveries);
+    for delivery in deliveries.filter(|delivery| !delivery.step) {
         intents.entry(&delivery.correlation_id).or_default().insert(&delivery.intent);
     }
     let mut may_exist: BTreeSet<&str> = BTreeSet::new();
@@ -99,6 +101,7 @@ mod tests {
     fn a_second_intent_that_no_client_was_told_of_is_found() {
         let mut history = fixture::good();
         history.listens[0].deliveries.push(Delivery {
+            step: false,
             cursor: 6,
             intent: "intent-c".to_owned(),
             correlation_id: format!("correlation-of-{}", fixture::A),
@@ -119,6 +122,7 @@ mod tests {
         history.submits[2].told = Told::Unknown { why: "timeout".to_owned() };
         assert_eq!(violations(&OneIntentPerKey, &history), 0);
         history.listens[0].deliveries.push(Delivery {
+            step: false,
             cursor: 6,
             intent: "intent-c".to_owned(),
             correlation_id: "correlation-mutated".to_owned(),

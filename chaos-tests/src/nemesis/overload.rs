@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Class, Nemesis, Scene, Strike};
 use crate::client::Client;
-use crate::cluster::API_KEY;
+use crate::cluster::first_tenant;
 use crate::history::Told;
 
 /// Clients that measure: each begins when its last one is done.
@@ -47,9 +47,9 @@ impl Nemesis for Overload {
 
     fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
         Box::pin(async move {
-            let client = Client::new(scene.cluster.urls(), API_KEY);
-            let to_agent =
-                client.register_agent("chaos-nobody").await.map_err(anyhow::Error::msg)?;
+            let client = Client::new(scene.cluster.urls(), &first_tenant());
+            let registered = client.register_agent("chaos-nobody", "overload").await;
+            let to_agent = registered.map_err(anyhow::Error::msg)?;
             let flood = Flood { client, to_agent, run: scene.rng.next_u64() };
             let capacity = flood.measure().await;
             let rate = (TOO_MUCH * capacity).max(RATE_MIN);

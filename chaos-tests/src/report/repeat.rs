@@ -9,12 +9,13 @@ use crate::runner::{Mutant, Plan};
 pub(super) fn command(plan: &Plan) -> String {
     let nemeses: Vec<String> = plan.nemeses.iter().map(ToString::to_string).collect();
     let mut repeat = format!(
-        "axp-chaos run --nemesis {} --duration {}s --rate {} --agents {} --seed {} --shards {} \
-         --engine {} --kills-min {} --acknowledged-min {}",
+        "axp-chaos run --nemesis {} --duration {}s --rate {} --agents {} --organizations {} --seed {} \
+         --shards {} --engine {} --kills-min {} --acknowledged-min {}",
         nemeses.join(","),
         plan.duration.as_secs(),
         plan.mix.rate,
         plan.mix.agents,
+        plan.mix.organizations,
         plan.seed,
         plan.shape.shard_groups,
         plan.shape.engine,

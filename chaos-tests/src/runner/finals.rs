@@ -14,19 +14,24 @@ const PARALLEL: usize = 32;
 const ATTEMPTS_MAX: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
 
-pub(super) async fn read_all(client: &Client, oracle: &Oracle) {
+/// `clients`: one of each organization.
+pub(super) async fn read_all(clients: &[Client], oracle: &Oracle) {
     let intents = oracle.acknowledged_intents();
-    let reads = intents
-        .iter()
-        .flat_map(|intent| (0..client.gateways()).map(move |gateway| (intent, gateway)));
+    let reads = intents.iter().flat_map(|(intent, org)| {
+        let client = &clients[*org];
+        (0..client.gateways()).map(move |gateway| (client, intent, gateway))
+    });
     futures_util::stream::iter(reads)
-        .map(|(intent, gateway)| async move {
+        .map(|(client, intent, gateway)| async move {
             let told = until_known(client, gateway, intent).await;
             oracle.final_read(FinalRead { gateway, intent: intent.clone(), told });
         })
         .buffer_unordered(PARALLEL)
         .collect::<Vec<()>>()
         .await;
+    for (org, client) in clients.iter().enumerate() {
+        oracle.inspection(client.inspection(org));
+    }
 }
 
 async fn until_known(client: &Client, gateway: usize, intent: &str) -> Told<FinalState> {

@@ -67,6 +67,9 @@ pub(super) fn check(
         Gate::at_least("acknowledged intents", counts.intents, limits.acknowledged_min),
         Gate::at_least("intents with two finishers", counts.races, 1),
         Gate::at_least("repeated keys", counts.repeated_keys, 1),
+        Gate::at_least("tasks that two decided", counts.decisions_raced, 1),
+        Gate::at_least("steps of scenarios", counts.steps, 1),
+        Gate::at_least("hostile probes", counts.probes, 1),
         Gate::at_least("keys refused for another body", counts.mutated_refused, 1),
         Gate::new(
             "liveness",

@@ -24,14 +24,15 @@ struct Memory {
 }
 
 /// Works until the workload stops.
-pub(super) async fn run(shared: Arc<Shared>, index: usize, seed: u64) {
+pub(super) async fn run(shared: Arc<Shared>, org: usize, index: usize, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let agent = shared.agents[index].clone();
+    let client = &shared.orgs[org].client;
+    let agent = shared.orgs[org].agents[index].clone();
     let mut memory = Memory::default();
     while !shared.is_stopping() {
         let gateway = shared.any_gateway(&mut rng);
         let start = shared.oracle.now();
-        let listened = shared.client.listen(gateway, &agent, memory.cursor, WAIT_SECONDS).await;
+        let listened = client.listen(gateway, &agent, memory.cursor, WAIT_SECONDS).await;
         let deliveries = listened.deliveries.clone();
         shared.oracle.listen(Listen {
             span: shared.oracle.since(start),
@@ -43,7 +44,7 @@ pub(super) async fn run(shared: Arc<Shared>, index: usize, seed: u64) {
         if listened.problem.is_some() {
             tokio::time::sleep(PAUSE_AFTER_PROBLEM).await;
         }
-        work(&shared, &mut memory, deliveries, &mut rng).await;
+        work(&shared, org, &mut memory, deliveries, &mut rng).await;
         if rng.random_bool(shared.mix.agent_crash) {
             // A fresh process may know an old cursor, or nothing.
             let cursor = if rng.random_bool(0.5) { 0 } else { rng.random_range(0..=memory.cursor) };
@@ -53,14 +54,20 @@ pub(super) async fn run(shared: Arc<Shared>, index: usize, seed: u64) {
 }
 
 /// Works on a batch. The cursor moves on to where everything before it is done.
-async fn work(shared: &Shared, memory: &mut Memory, batch: Vec<Delivery>, rng: &mut StdRng) {
+async fn work(
+    shared: &Shared,
+    org: usize,
+    memory: &mut Memory,
+    batch: Vec<Delivery>,
+    rng: &mut StdRng,
+) {
     let todo: Vec<Delivery> =
         batch.iter().filter(|delivery| !memory.done.contains(&delivery.intent)).cloned().collect();
     let done: Vec<String> = futures_util::stream::iter(todo)
         .map(|delivery| {
             let mut rng = StdRng::seed_from_u64(rng.random());
             async move {
-                let known = finish::as_agent(shared, &delivery.intent, &mut rng).await;
+                let known = finish::as_agent(shared, org, &delivery.intent, &mut rng).await;
                 known.then_some(delivery.intent)
             }
         })

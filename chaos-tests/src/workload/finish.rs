@@ -18,53 +18,83 @@ const PAUSE: Duration = Duration::from_millis(100);
 const OWNER_DELAY_MS_MAX: u64 = 60;
 
 /// The owner ends what an agent may be working on.
-pub(super) async fn as_owner(shared: &Shared, intent: &str, mut rng: StdRng) {
+pub(super) async fn as_owner(shared: &Shared, org: usize, intent: &str, mut rng: StdRng) {
     tokio::time::sleep(Duration::from_millis(rng.random_range(0..OWNER_DELAY_MS_MAX))).await;
     let marker = format!("owner-{:016x}", rng.random::<u64>());
+    let secret = &shared.orgs[org].canary.secret;
     let body = if rng.random_bool(0.5) {
-        json!({"status": "COMPLETED", "result": {MARKER: &marker}})
+        json!({"status": "COMPLETED", "result": {MARKER: &marker, "canary": secret}})
     } else {
         json!({"status": "FAILED", "error": {"message": "the owner gave up", MARKER: &marker}})
     };
-    until_known(shared, intent, Route::Resolve, &marker, &body, &mut rng).await;
+    let finisher = Finisher { route: Route::Resolve, marker, body };
+    let gateway = shared.any_gateway(&mut rng);
+    until_known(shared, org, intent, &finisher, gateway).await;
+}
+
+/// A person answers the task of an intent.
+pub(super) async fn as_decider(
+    shared: &Shared,
+    org: usize,
+    intent: &str,
+    gateway: usize,
+    mut rng: StdRng,
+) {
+    let marker = format!("person-{:016x}", rng.random::<u64>());
+    let outcome = if rng.random_bool(0.5) { "approved" } else { "rejected" };
+    let secret = &shared.orgs[org].canary.secret;
+    let body = json!({"task_result": {"outcome": outcome, MARKER: &marker, "comment": secret}});
+    let finisher = Finisher { route: Route::Decide, marker, body };
+    until_known(shared, org, intent, &finisher, gateway).await;
 }
 
 /// The agent looks at its work and ends it. Returns whether the end is known.
-pub(super) async fn as_agent(shared: &Shared, intent: &str, rng: &mut StdRng) -> bool {
+pub(super) async fn as_agent(shared: &Shared, org: usize, intent: &str, rng: &mut StdRng) -> bool {
     let gateway = shared.any_gateway(rng);
-    submit::read(shared, intent, gateway).await;
+    submit::read(shared, org, intent, gateway).await;
     let marker = format!("agent-{:016x}", rng.random::<u64>());
-    let body = json!({"action": "complete", "passed": true, MARKER: &marker});
-    until_known(shared, intent, Route::Resume, &marker, &body, rng).await
+    let secret = &shared.orgs[org].canary.secret;
+    let body = json!({"action": "complete", "passed": true, MARKER: &marker, "canary": secret});
+    let finisher = Finisher { route: Route::Resume, marker, body };
+    until_known(shared, org, intent, &finisher, shared.any_gateway(rng)).await
 }
 
+/// Who ends an intent, and how.
+struct Finisher {
+    route: Route,
+    marker: String,
+    body: Value,
+}
+
+/// Returns whether the end is known. A retry goes to the other gateway.
 async fn until_known(
     shared: &Shared,
+    org: usize,
     intent: &str,
-    route: Route,
-    marker: &str,
-    body: &Value,
-    rng: &mut StdRng,
+    finisher: &Finisher,
+    gateway: usize,
 ) -> bool {
+    let client = &shared.orgs[org].client;
+    let mut gateway = gateway;
     for number in 0..ATTEMPTS_MAX {
-        let gateway = shared.any_gateway(rng);
         let start = shared.oracle.now();
-        let told = match route {
-            Route::Resolve => shared.client.resolve(gateway, intent, body).await,
-            Route::Resume => shared.client.resume(gateway, intent, body).await,
+        let told = match finisher.route {
+            Route::Resolve => client.resolve(gateway, intent, &finisher.body).await,
+            Route::Resume | Route::Decide => client.resume(gateway, intent, &finisher.body).await,
         };
         let known = !told.is_unknown();
         shared.oracle.finish(Finish {
             span: shared.oracle.since(start),
             gateway,
             intent: intent.to_owned(),
-            route,
-            marker: marker.to_owned(),
+            route: finisher.route,
+            marker: finisher.marker.clone(),
             told,
         });
         if known {
             return true;
         }
+        gateway = shared.other_gateway(gateway);
         tokio::time::sleep(PAUSE * (1 << number.min(4))).await;
     }
     false

@@ -11,13 +11,13 @@ use crate::history::Watch;
 const PAUSE_AFTER_PROBLEM: Duration = Duration::from_millis(100);
 
 /// Resumes with the last seq it saw until it has seen the end, or the workload stops.
-pub(super) async fn until_ended(shared: &Shared, intent: &str, mut rng: StdRng) {
+pub(super) async fn until_ended(shared: &Shared, org: usize, intent: &str, mut rng: StdRng) {
     let mut since = 0;
     while !shared.is_stopping() {
         let gateway = shared.any_gateway(&mut rng);
         let wait = rng.random_range(1..=3);
         let start = shared.oracle.now();
-        let watched = shared.client.watch(gateway, intent, since, wait).await;
+        let watched = shared.orgs[org].client.watch(gateway, intent, since, wait).await;
         shared.oracle.watch(Watch {
             span: shared.oracle.since(start),
             gateway,

@@ -23,6 +23,9 @@ fn small_plan(nemesis: &str, seconds: u64, folder: &Path) -> Plan {
         Plan::new(vec![nemesis.parse().unwrap()], Duration::from_secs(seconds), 7, folder);
     plan.mix.rate = 25;
     plan.mix.agents = 4;
+    plan.mix.organizations = 3;
+    // In a run this short each has to come up.
+    (plan.mix.tasks, plan.mix.scenarios) = (0.1, 0.1);
     plan.shape.timing = Timing::Patient;
     plan.warm_up = Duration::from_secs(3);
     plan.calm_max = Duration::from_millis(500);

@@ -1,0 +1,65 @@
+//! Organizations, beside the first one. A gateway makes the one that its configuration names, so each
+//! has a gateway of its own that is there only for that.
+
+use std::process::Command;
+
+use anyhow::bail;
+use rand::Rng;
+use tokio::time::Instant;
+
+use super::config::{FIRST, GatewayAddress, Seed, gateway_toml};
+use super::process::Process;
+use super::{Cluster, POLL, READY_WITHIN, admin, ports};
+use crate::tenants::Tenant;
+
+/// The organization that every cluster has; the load does not come from it.
+#[must_use]
+pub fn first_tenant() -> Tenant {
+    Tenant { api_key: FIRST.api_key.to_owned(), ..Tenant::new(0) }
+}
+
+impl Cluster {
+    /// Makes so many, and one at least.
+    ///
+    /// # Errors
+    /// When one is not there in time.
+    pub async fn make_tenants(
+        &self,
+        count: usize,
+        rng: &mut impl Rng,
+    ) -> anyhow::Result<Vec<Tenant>> {
+        let mut tenants = Vec::new();
+        for _ in 0..count.max(1) {
+            let tenant = Tenant::new(rng.next_u64());
+            self.seed(&tenant).await?;
+            tenants.push(tenant);
+        }
+        Ok(tenants)
+    }
+
+    async fn seed(&self, tenant: &Tenant) -> anyhow::Result<()> {
+        let ports = ports::pick(3)?;
+        // On this machine's own network, as the clients are.
+        let [http, grpc, admin] = [0, 1, 2].map(|index| format!("127.0.0.1:{}", ports[index]));
+        let probe = format!("http://{admin}/readyz");
+        let (organization, api_key) = (tenant.canary.name.as_str(), tenant.api_key.as_str());
+        let apis: Vec<String> = self.nodes.iter().map(|node| node.api.clone()).collect();
+        let own = GatewayAddress { http, grpc, admin };
+        let name = format!("seeding-{organization}");
+        let file = self.folder.join(format!("{name}.toml"));
+        std::fs::write(&file, gateway_toml(&apis, &own, &Seed { organization, api_key }))?;
+        let program = self.gateway_program.clone();
+        let launch = Box::new(move || Ok(Command::new(&program)));
+        let gateway = Process::new(launch, &file, &self.folder, &name);
+        gateway.start()?;
+        let deadline = Instant::now() + READY_WITHIN;
+        while !admin::answers_ok(&probe).await {
+            gateway.check_running()?;
+            if Instant::now() > deadline {
+                bail!("organization {organization} is not there after {READY_WITHIN:?}");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        gateway.kill()
+    }
+}
