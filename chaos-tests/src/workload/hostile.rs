@@ -14,8 +14,8 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::submit::{self, Request};
+use super::{Begun, Shared};
 use crate::history::{Probe, Told};
 
 /// What stands for an id in paths and recorded answers.
@@ -72,7 +72,12 @@ pub(super) async fn run(shared: Arc<Shared>, org: usize, seed: u64) {
         let Some(known) = shared.orgs[of].any_known(&mut rng) else { continue };
         match known.key {
             Some(key) if rng.random_bool(KEYS) && used.insert(key.clone()) => {
-                use_key(&shared, org, key, &mut rng).await
+                // Counted before it looks whether the run ends: what it makes is waited for.
+                let begun = Begun::new(shared.clone());
+                if !*shared.draining.borrow() {
+                    use_key(&shared, org, key, &mut rng).await;
+                }
+                drop(begun);
             }
             _ => probe(&shared, org, of, &known.intent, &mut rng).await,
         }
