@@ -1,6 +1,6 @@
 //! The verdict of a run, for people and for machines.
 
-mod repeat;
+pub mod repeat;
 pub mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -252,3 +252,33 @@ fn keep_only(folder: &Path, names: &[&str]) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use axp_chaos_tests::report::repeat;
+
+    use super::*;
+
+    fn plan_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Plan {
+        let Command::Run(args) = Cli::try_parse_from(words).unwrap().command else {
+            panic!("it does not say run");
+        };
+        plan(&args, Path::new("/nowhere")).unwrap()
+    }
+
+    #[test]
+    fn a_report_says_how_to_make_its_run_again() {
+        let runs = [
+            "axp-chaos run --seed 7",
+            "axp-chaos run --seed 8 --nemesis all --overlap --duration 2m --rate 50 --agents 3 \
+             --organizations 2 --shards 8 --engine sled --kills-min 9 --acknowledged-min 5 --memory-mib-max 100 \
+             --disk-mib-max 200 --entries journaled --mode torn --patient",
+            "axp-chaos run --seed 9 --nemesis power-loss --mutant lying-disks",
+        ];
+        for run in runs {
+            let plan = plan_of(run.split_whitespace());
+            let again = plan_of(repeat::command(&plan).split_whitespace());
+            assert_eq!(format!("{plan:?}"), format!("{again:?}"));
+        }
+    }
+}

@@ -6,11 +6,13 @@ use crate::cluster::Timing;
 use crate::runner::{Mutant, Plan};
 
 /// The command that makes the same run. `axp-chaos repro` reads it back.
-pub(super) fn command(plan: &Plan) -> String {
+#[must_use]
+pub fn command(plan: &Plan) -> String {
     let nemeses: Vec<String> = plan.nemeses.iter().map(ToString::to_string).collect();
     let mut repeat = format!(
-        "axp-chaos run --nemesis {} --duration {}s --rate {} --agents {} --organizations {} --seed {} \
-         --shards {} --engine {} --kills-min {} --acknowledged-min {}",
+        "axp-chaos run --nemesis {} --duration {}s --rate {} --agents {} --organizations {} \
+         --seed {} --shards {} --engine {} --kills-min {} --acknowledged-min {} \
+         --memory-mib-max {} --disk-mib-max {}",
         nemeses.join(","),
         plan.duration.as_secs(),
         plan.mix.rate,
@@ -21,6 +23,8 @@ pub(super) fn command(plan: &Plan) -> String {
         plan.shape.engine,
         plan.limits.faults_min,
         plan.limits.acknowledged_min,
+        plan.limits.memory_mib_max,
+        plan.limits.disk_mib_max,
     );
     if plan.overlap {
         repeat.push_str(" --overlap");
