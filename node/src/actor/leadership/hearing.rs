@@ -28,11 +28,11 @@ pub(super) async fn follow(shard: Arc<Shard>) {
         let acked = metrics.borrow_watched().last_quorum_acked;
         let silent = acked.map(|acked| acked.elapsed()).unwrap_or_default();
         match patience.checked_sub(silent) {
-            Some(left) => {
+            Some(left) if !left.is_zero() => {
                 shard.set_heard(true);
                 tokio::time::sleep(left).await;
             }
-            None => {
+            Some(_) | None => {
                 shard.set_heard(false);
                 if metrics.changed().await.is_err() {
                     return;
