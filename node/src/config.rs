@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use cluster::{ClusterConfig, PeerConfig};
+pub use cluster::{ClusterConfig, PeerConfig, RENUMBER_STEP};
 pub use limits::LimitsConfig;
 pub use mail::MailConfig;
 pub use push::PushConfig;
@@ -157,12 +157,36 @@ impl Config {
     pub fn validate(&self) -> Result<(), Error> {
         self.node.validate()?;
         self.cluster.validate(self.node.id)?;
+        self.validate_reachable()?;
         self.raft.validate()?;
         self.storage.validate()?;
         self.limits.validate()?;
         self.push.validate()?;
         self.mail.validate()?;
         self.telemetry.validate()
+    }
+}
+
+impl Config {
+    /// A node that is not listed must say itself how others reach it.
+    fn validate_reachable(&self) -> Result<(), Error> {
+        if self.cluster.peers.is_empty() || self.cluster.peer(self.node.id).is_some() {
+            return Ok(());
+        }
+        for (key, advertised, listen) in [
+            ("node.advertise-api", &self.node.advertise_api, &self.node.api_listen),
+            ("node.advertise-raft", &self.node.advertise_raft, &self.node.raft_listen),
+        ] {
+            let everywhere = listen.starts_with("0.0.0.0:") || listen.starts_with("[::]:");
+            if advertised.is_empty() && everywhere {
+                return Err(Error::invalid(
+                    key,
+                    format!("is empty, and cluster.peers does not name node {}", self.node.id),
+                    "set the host:port under which the other nodes reach this one",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

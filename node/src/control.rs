@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axp_proto::control::SHARD_MAP;
 use axp_proto::log::append::Kind;
 use axp_proto::log::{Append, ControlAppend, Entry, RowChange};
-use axp_proto::node::{Conflict, Row, ShardMap};
+use axp_proto::node::{Conflict, Group, Row, ShardMap};
 use axp_raft_store::{Applied, Applier, Error, Outcome, Raft, StateReader, Transaction};
 use bytes::Bytes;
 use openraft::ReadPolicy;
@@ -221,7 +221,7 @@ impl Control {
     }
 
     /// Publishes the shard map, as whoever leads the control group; returns when it is there. A
-    /// published map stays as it is but for the addresses of nodes, which configuration may change.
+    /// published map stays as it is but for the nodes and where replicas are.
     pub async fn publish_shard_map(&self, map: ShardMap) {
         let mut changed = self.watch();
         loop {
@@ -247,11 +247,12 @@ fn map_change(row: Option<Row>, map: &ShardMap) -> Result<Option<RowChange>, Err
         None => (map.clone(), 0),
         Some(row) => {
             let published = ShardMap::decode(row.value).map_err(Error::applier)?;
-            if published.nodes == map.nodes {
+            let groups = placed(&published, map);
+            if published.nodes == map.nodes && published.groups == groups {
                 return Ok(None);
             }
             let epoch = published.epoch + 1;
-            (ShardMap { epoch, nodes: map.nodes.clone(), ..published }, row.revision)
+            (ShardMap { epoch, nodes: map.nodes.clone(), groups, ..published }, row.revision)
         }
     };
     let value = map.encode_to_vec().into();
@@ -259,9 +260,19 @@ fn map_change(row: Option<Row>, map: &ShardMap) -> Result<Option<RowChange>, Err
     Ok(Some(RowChange { key, expected_revision, value, deleted: false }))
 }
 
+/// The published groups with the replicas of `map`.
+fn placed(published: &ShardMap, map: &ShardMap) -> Vec<Group> {
+    let place = |group: &Group| {
+        let now = map.groups.iter().find(|now| now.id == group.id);
+        let node_ids = now.map_or_else(|| group.node_ids.clone(), |now| now.node_ids.clone());
+        Group { node_ids, ..group.clone() }
+    };
+    published.groups.iter().map(place).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use axp_proto::node::{Group, NodeAddress};
+    use axp_proto::node::NodeAddress;
 
     use super::*;
 
@@ -280,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_map_only_changes_where_nodes_are() {
+    fn a_published_map_only_changes_where_nodes_and_replicas_are() {
         let published = map("old:1", 3);
         assert_eq!(map_change(row(&published), &published).unwrap(), None);
         let change = map_change(row(&published), &map("new:1", 5)).unwrap().unwrap();

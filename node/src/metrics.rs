@@ -41,6 +41,10 @@ pub const RAFT_TRANSFERS: &str = "axp_raft_leader_transfers_total";
 pub const STATE_HASH: &str = "axp_state_hash_duration_seconds";
 /// State hashes refused because one was under way.
 pub const STATE_HASH_REFUSED: &str = "axp_state_hash_refused_total";
+/// 1 while this node drives a change of the cluster's members.
+pub const MEMBERS_CHANGING: &str = "axp_cluster_members_changing";
+/// Steps of such changes. Labels: step, outcome (taken or failed).
+pub const MEMBERS_STEPS: &str = "axp_cluster_member_steps_total";
 /// 1 while this node is ready for traffic.
 pub const NODE_READY: &str = "axp_node_ready";
 /// 1, with the version as a label.

@@ -16,7 +16,7 @@ use crate::admin::{self, Probes, Watchdog};
 use crate::cluster::begin::{self, Readiness};
 use crate::cluster::drain::Drain;
 use crate::cluster::identity::{self, Identity};
-use crate::cluster::{MalformedFounding, Members, founding, leadership};
+use crate::cluster::{MalformedFounding, Members, follow, founding, leadership};
 use crate::config::{self, Config, Engine, PeerConfig};
 use crate::raft::groups::{self, Groups};
 use crate::raft::link::Links;
@@ -125,14 +125,13 @@ fn boxed_start(
 }
 
 async fn start(
-    config: Config,
+    mut config: Config,
     listeners: Listeners,
     services: Arc<dyn Services>,
     links: Links,
     tasks: &Tasks,
 ) -> Result<NodeHandle, Error> {
     let addresses = listeners.addresses()?;
-    let own = own_address(&config, &addresses);
     let (started, startup) = watch::channel(false);
     let readiness = Readiness::default();
     let drain = Drain::new(config.node.drain_timeout());
@@ -150,6 +149,9 @@ async fn start(
     watchdog.start(&store, tasks);
 
     let identity = Arc::new(Identity::load(&store, config.node.id, &config.cluster).await?);
+    // The disk may have taken another number.
+    config.node.id = identity.node_id();
+    let own = own_address(&config, &addresses);
     let service =
         Service::new(Arc::clone(&identity) as _, own.id, tasks.stopping(), tasks.fatal().clone());
     tasks.spawn("raft port", serve_raft(service.clone(), listeners.raft, tasks.clone()));
@@ -157,7 +159,8 @@ async fn start(
     // A node that waits for its peers has started: probes must not kill it for their absence.
     started.send_replace(identity.founding().is_none());
     let founding = founding::settle(&identity, &config.cluster, &own).await?;
-    let members = Members::new(&founding, &config.cluster, &own)?;
+    let members = Members::new(&founding, identity.admitted(), &config.cluster, &own)?;
+    identity.set_members(members.clone());
     let peers = connect(&members, &config, &links, tasks)?;
 
     let appliers = services.appliers(&members);
@@ -172,6 +175,8 @@ async fn start(
     drain.set_groups(groups.clone());
     groups.look_after(&config.raft, tasks);
     begin::begin(&groups, &members, &config.raft).await?;
+    let removed = follow::leave_when_removed(peers.clone(), tasks.fatal().clone());
+    tasks.spawn("removed", removed);
     tasks.spawn("readiness", readiness.clone().latch(groups.clone()));
     if let Some(interval) = config.raft.rebalance_interval() {
         let rebalancer = leadership::rebalance(groups.clone(), members.clone(), interval);
@@ -181,6 +186,7 @@ async fn start(
     let context = Context {
         config: Arc::new(config),
         members,
+        waiting: identity.waiting().clone(),
         groups,
         readiness,
         drain,
@@ -196,7 +202,8 @@ fn connect(
     links: &Links,
     tasks: &Tasks,
 ) -> Result<Peers, AddressError> {
-    let addresses = members.iter().map(|member| (member.id, member.raft_address.as_str()));
+    let all: Vec<_> = members.iter().collect();
+    let addresses = all.iter().map(|member| (member.id, member.raft_address.as_str()));
     let peers = Peers::new(members.cluster_id(), members.own_id(), addresses, &config.raft, links)?;
     peers.start_pinging(config.raft.ping_interval(), tasks);
     Ok(peers)

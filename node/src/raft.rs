@@ -21,6 +21,7 @@ mod janitor;
 pub mod link;
 mod network;
 pub mod peer;
+pub(crate) mod replicas;
 mod sampler;
 pub mod server;
 mod snapshot;

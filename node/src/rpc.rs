@@ -12,7 +12,7 @@ pub mod records;
 pub mod shard;
 pub mod subscribe;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axp_proto::error_code::ErrorCode;
@@ -23,6 +23,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::Semaphore;
 use tonic::Status;
 
+use crate::cluster::Members;
 use crate::control::Control;
 use crate::intent::{Intent, Rejection, current};
 use crate::shard::Shard;
@@ -30,9 +31,8 @@ use crate::shard::Shard;
 /// What the services of one node share.
 #[derive(Debug)]
 pub struct Context {
-    pub node_id: u64,
-    /// Node API addresses by node id, for hints.
-    pub api_addresses: HashMap<u64, String>,
+    /// Whom hints name.
+    pub members: Members,
     pub shards: BTreeMap<GroupId, Arc<Shard>>,
     pub control: Arc<Control>,
     /// Unacknowledged items that a subscription may have, at most.
@@ -55,8 +55,8 @@ impl Context {
     /// Where the leader of a group is, as far as this replica knows.
     pub(crate) fn not_leader(&self, raft: &Raft) -> wire::NotLeader {
         let leader = raft.server_metrics().borrow_watched().current_leader;
-        let leader = leader.filter(|leader| *leader != self.node_id).unwrap_or_default();
-        let leader_address = self.api_addresses.get(&leader).cloned().unwrap_or_default();
+        let leader = leader.filter(|leader| *leader != self.members.own_id()).unwrap_or_default();
+        let leader_address = self.members.api_address(leader).unwrap_or_default();
         wire::NotLeader { leader_id: leader, leader_address }
     }
 }

@@ -21,7 +21,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::actor::leadership;
 use crate::clock::Clock;
-use crate::cluster::Members;
+use crate::cluster::{Members, Membership, Waiting, follow, placement};
 use crate::config::Config;
 use crate::control::{Control, ControlApplier};
 use crate::push::Push;
@@ -77,6 +77,7 @@ impl Appliers for NodeAppliers {
 pub struct Parts<'a> {
     pub config: &'a Config,
     pub members: &'a Members,
+    pub waiting: &'a Waiting,
     pub groups: &'a Groups,
     pub appliers: &'a NodeAppliers,
     pub ready: Arc<dyn Readiness>,
@@ -117,10 +118,8 @@ pub fn start(parts: &Parts<'_>, listener: TcpListener) {
         );
         tasks.spawn("shard role", follow);
     }
-    let addresses = parts.members.iter().map(|member| (member.id, member.api_address.clone()));
     let context = Arc::new(Context {
-        node_id: parts.members.own_id(),
-        api_addresses: addresses.collect(),
+        members: parts.members.clone(),
         shards,
         control: Arc::clone(&control),
         push_keep_ms: parts.config.push.keep_ms(),
@@ -128,9 +127,10 @@ pub fn start(parts: &Parts<'_>, listener: TcpListener) {
         subscriptions: Arc::new(Semaphore::new(parts.config.limits.subscriptions as usize)),
     });
     courier.attach(Arc::downgrade(&context));
-    let map = shard_map(parts.members);
-    tasks.spawn("publish shard map", async move { control.publish_shard_map(map).await });
+    let membership = follow_members(parts, &control);
     let admin = AdminRpc {
+        context: Arc::clone(&context),
+        membership,
         groups: parts.groups.clone(),
         storage_engine: format!("{:?}", parts.config.storage.engine).to_lowercase(),
         started: Instant::now(),
@@ -168,22 +168,56 @@ fn shards(parts: &Parts<'_>) -> BTreeMap<GroupId, Arc<Shard>> {
     parts.appliers.shards.iter().map(shard).collect()
 }
 
-/// The map of a new cluster: slots in equal ranges, every group on every node.
+/// Keeps this node's view of the members up to date, changes them where the control group is led,
+/// and tells gateways.
+fn follow_members(parts: &Parts<'_>, control: &Arc<Control>) -> Arc<Membership> {
+    let (tasks, members) = (parts.tasks, parts.members);
+    let peers = parts.groups.peers().clone();
+    let follow = follow::run(Arc::clone(control), members.clone(), peers, tasks.fatal().clone());
+    tasks.spawn("members", follow);
+    let maps = publish_shard_maps(Arc::clone(control), members.clone());
+    tasks.spawn("publish shard map", maps);
+    let membership = Membership::new(
+        Arc::clone(control),
+        parts.groups.clone(),
+        members.clone(),
+        parts.waiting.clone(),
+        Clock::system(),
+    );
+    tasks.spawn("change members", Arc::clone(&membership).reconcile());
+    membership
+}
+
+async fn publish_shard_maps(control: Arc<Control>, members: Members) {
+    loop {
+        let row = members.row();
+        let map = shard_map(&members);
+        let changed = members.changed(row.epoch, row.settled);
+        tokio::pin!(changed);
+        tokio::select! {
+            () = control.publish_shard_map(map) => changed.await,
+            () = &mut changed => {}
+        }
+    }
+}
+
+/// The map of the cluster as it is: slots in equal ranges, and for each group every node that may
+/// have a replica, those of a change that is under way included.
 fn shard_map(members: &Members) -> ShardMap {
     let shard_groups = members.shard_groups();
-    let node_ids: Vec<_> = members.ids().into_iter().collect();
+    let ids = members.ids();
     let group = |id: u16| {
         let (first, last) = slots_of(GroupId(id), shard_groups);
         Group {
             id: id.into(),
             first_slot: first.into(),
             last_slot: last.into(),
-            node_ids: node_ids.clone(),
+            node_ids: placement::replicas(GroupId(id), &ids).into_iter().collect(),
         }
     };
-    let node = |member: &crate::config::PeerConfig| NodeAddress {
+    let node = |member: crate::config::PeerConfig| NodeAddress {
         id: member.id,
-        address: member.api_address.clone(),
+        address: member.api_address,
     };
     ShardMap {
         epoch: 1,

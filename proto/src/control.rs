@@ -18,6 +18,8 @@ pub const STORED_ANSWER: &str = "answer/";
 pub const ACCESS_POLICY: &str = "access-policy/";
 pub const CLUSTER_SECRET: &str = "cluster-secret/";
 pub const SHARD_MAP: &str = "shard-map";
+/// Who is in the cluster.
+pub const CLUSTER_MEMBERS: &str = "cluster-members";
 
 #[must_use]
 pub fn organization(org_id: &str) -> String {

@@ -5,13 +5,21 @@ use std::fmt;
 use bytes::Bytes;
 
 openraft::declare_raft_types!(
-    /// One configuration for every group; addresses of nodes are configuration, not Raft state.
+    /// One configuration for every group.
     pub TypeConfig:
         D = Payload,
         R = Applied,
         NodeId = u64,
-        Node = (),
+        Node = NodeAddress,
 );
+
+/// Where a replica is reached, as its group's membership says it. Empty for founders: their
+/// addresses are in the founding, and configuration may change them. A node that was added is in no
+/// founding, so whoever reads the membership can reach it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeAddress {
+    pub raft_address: String,
+}
 
 /// One group's Raft.
 pub type Raft = openraft::Raft<TypeConfig, crate::state_machine::StateMachine>;
@@ -19,7 +27,7 @@ pub type LogId = openraft::type_config::alias::LogIdOf<TypeConfig>;
 pub type Vote = openraft::type_config::alias::VoteOf<TypeConfig>;
 pub type Entry = openraft::type_config::alias::EntryOf<TypeConfig>;
 pub type StoredMembership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
-pub type Membership = openraft::Membership<u64, ()>;
+pub type Membership = openraft::Membership<u64, NodeAddress>;
 pub type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<TypeConfig>;
 
 pub type Snapshot =

@@ -2,14 +2,16 @@
 //!
 //! Converting from a message checks it: a field that must be there and is not is an error.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axp_proto::raft;
 use openraft::entry::EntryPayload;
 use openraft::vote::RaftLeaderId as _;
 
 use crate::error::Error;
-use crate::types::{Entry, LogId, Membership, Payload, StoredMembership, TypeConfig, Vote};
+use crate::types::{
+    Entry, LogId, Membership, NodeAddress, Payload, StoredMembership, TypeConfig, Vote,
+};
 
 type LeaderId = openraft::type_config::alias::LeaderIdOf<TypeConfig>;
 
@@ -44,7 +46,16 @@ pub fn membership_to_proto(membership: &Membership) -> raft::Membership {
     let configs = membership.get_joint_config().iter();
     let configs =
         configs.map(|config| raft::VoterSet { node_ids: config.iter().copied().collect() });
-    raft::Membership { configs: configs.collect(), learners: membership.learner_ids().collect() }
+    let address = |(id, node): (&u64, &NodeAddress)| raft::MemberAddress {
+        node_id: *id,
+        raft_address: node.raft_address.clone(),
+    };
+    let added = membership.nodes().filter(|(_, node)| !node.raft_address.is_empty());
+    raft::Membership {
+        configs: configs.collect(),
+        learners: membership.learner_ids().collect(),
+        addresses: added.map(address).collect(),
+    }
 }
 
 pub fn membership_from_proto(membership: &raft::Membership) -> Result<Membership, Error> {
@@ -54,7 +65,16 @@ pub fn membership_from_proto(membership: &raft::Membership) -> Result<Membership
         let reason = format!("{} voter sets, at most two can be joint", configs.len());
         return Err(Error::Wire { what: "membership", reason });
     }
-    Ok(Membership::new_with_defaults(configs, membership.learners.iter().copied()))
+    let ids = configs.iter().flatten().chain(&membership.learners);
+    let mut nodes: BTreeMap<u64, NodeAddress> =
+        ids.map(|id| (*id, NodeAddress::default())).collect();
+    for address in &membership.addresses {
+        if let Some(node) = nodes.get_mut(&address.node_id) {
+            node.raft_address.clone_from(&address.raft_address);
+        }
+    }
+    Membership::new(configs, nodes)
+        .map_err(|error| Error::Wire { what: "membership", reason: error.to_string() })
 }
 
 pub fn stored_membership_to_proto(stored: &StoredMembership) -> raft::StoredMembership {
@@ -137,13 +157,28 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_added_nodes_survive_the_wire() {
+        let at = |address: &str| NodeAddress { raft_address: address.to_owned() };
+        let nodes = BTreeMap::from([
+            (1, NodeAddress::default()),
+            (4, at("four:8111")),
+            (5, at("five:8111")),
+        ]);
+        let voters = vec![BTreeSet::from([1, 4])];
+        let membership = Membership::new(voters, nodes).unwrap();
+        let proto = membership_to_proto(&membership);
+        assert_eq!(proto.addresses.len(), 2, "founders have none");
+        assert_eq!(membership_from_proto(&proto).unwrap(), membership);
+    }
+
+    #[test]
     fn what_is_missing_is_refused() {
         assert!(entry_from_proto(raft::Entry::default()).is_err());
         let entry = raft::Entry { log_id: Some(raft::LogId::default()), payload: None };
         assert!(entry_from_proto(entry).is_err());
         assert!(stored_membership_from_proto(&raft::StoredMembership::default()).is_err());
-        let three =
-            raft::Membership { configs: vec![raft::VoterSet::default(); 3], learners: vec![] };
+        let configs = vec![raft::VoterSet::default(); 3];
+        let three = raft::Membership { configs, ..raft::Membership::default() };
         assert!(membership_from_proto(&three).is_err());
     }
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use axp_proto::ids::GroupId;
 use tokio::sync::watch;
 
-use super::Members;
+use super::{Members, placement};
 use crate::config::RaftConfig;
 use crate::raft::groups::{Error, GroupHandle, Groups};
 
 /// How often a group that has not caught up is asked again.
 const RECOVERY_WAIT: Duration = Duration::from_secs(5);
 
-/// Writes the founding members into the groups that have not begun, if any.
+/// Writes the founding members into the groups that have not begun, if any. A node that was added
+/// writes nothing: its groups have begun elsewhere, and their leaders bring them here.
 ///
 /// The preferred leader of a group goes first, which spreads the first leaders over the nodes. The
 /// others follow after a while, in case it is gone; that is harmless (`Groups::initialise`).
@@ -21,10 +22,13 @@ const RECOVERY_WAIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the Raft of a group has failed.
 pub async fn begin(groups: &Groups, members: &Members, config: &RaftConfig) -> Result<(), Error> {
-    let voters = members.ids();
-    let (own, others): (Vec<_>, Vec<_>) = groups
-        .iter()
-        .partition(|handle| members.preferred_leader(handle.group) == members.own_id());
+    if !members.is_founder() {
+        return Ok(());
+    }
+    let voters = members.founders();
+    let first = |group| placement::preferred_leader(group, &voters);
+    let (own, others): (Vec<_>, Vec<_>) =
+        groups.iter().partition(|handle| first(handle.group) == Some(members.own_id()));
     for handle in own {
         Groups::initialise(handle, &voters).await?;
     }

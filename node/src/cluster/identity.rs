@@ -7,16 +7,20 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use axp_proto::node::ClusterMembers;
 use axp_proto::raft::{Founding, HelloRequest, HelloResponse};
 use axp_raft_store::Store;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::config::ClusterConfig;
+use super::members::Members;
+use super::waiting::Waiting;
+use crate::config::{ClusterConfig, RENUMBER_STEP};
 use crate::raft::server::Greeter;
 
 const IDENTITY: &str = "identity";
 const FOUNDING: &str = "founding";
+const ADMITTED: &str = "admitted";
 
 /// Why a node may not be who it is configured to be.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,12 @@ pub struct Identity {
     node_id: u64,
     incarnation: String,
     founding: OnceLock<Founding>,
+    /// The members as they were when this node was let in; nothing on a founder.
+    admitted: OnceLock<ClusterMembers>,
+    /// The members as they are, once the node has started.
+    members: OnceLock<Members>,
+    /// Who asked to be let in.
+    waiting: Waiting,
     store: Arc<Store>,
     /// Nodes that this one would found a cluster with.
     known: Vec<u64>,
@@ -73,17 +83,24 @@ impl Identity {
                 fresh
             }
         };
-        if stored.node_id != node_id {
+        if stored.node_id != node_id && !is_renumbered(stored.node_id, node_id, cluster) {
             return Err(Error::OtherNode { stored: stored.node_id, configured: node_id });
         }
         let founding = OnceLock::new();
         if let Some(found) = read::<Founding>(store, FOUNDING).await? {
             founding.get_or_init(|| found);
         }
+        let admitted = OnceLock::new();
+        if let Some(row) = read::<ClusterMembers>(store, ADMITTED).await? {
+            admitted.get_or_init(|| row);
+        }
         Ok(Self {
-            node_id,
+            node_id: stored.node_id,
             incarnation: stored.incarnation,
             founding,
+            admitted,
+            members: OnceLock::new(),
+            waiting: Waiting::default(),
             store: Arc::clone(store),
             known: cluster.peers.iter().map(|peer| peer.id).collect(),
         })
@@ -104,6 +121,34 @@ impl Identity {
         self.founding.get()
     }
 
+    #[must_use]
+    pub fn admitted(&self) -> Option<&ClusterMembers> {
+        self.admitted.get()
+    }
+
+    /// From now on the members are told to whoever asks.
+    pub(crate) fn set_members(&self, members: Members) {
+        self.members.get_or_init(|| members);
+    }
+
+    #[must_use]
+    pub fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+
+    /// Gives this disk another number, from the next start on. Only while it belongs to no cluster.
+    pub(super) async fn renumber(&self, node_id: u64) -> Result<(), Error> {
+        let incarnation = self.incarnation.clone();
+        write(&self.store, IDENTITY, &StoredIdentity { node_id, incarnation }).await
+    }
+
+    /// Writes with which members this node was let in. Before the founding, which ends the asking.
+    pub(super) async fn keep_admitted(&self, row: ClusterMembers) -> Result<(), Error> {
+        write(&self.store, ADMITTED, &row).await?;
+        self.admitted.get_or_init(|| row);
+        Ok(())
+    }
+
     /// Writes the founding, then tells of it. The first one stays.
     pub(super) async fn keep_founding(&self, founding: Founding) -> Result<(), Error> {
         if self.founding.get().is_none() {
@@ -112,6 +157,12 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// Whether a disk with the number `stored` took it in place of the configured one.
+fn is_renumbered(stored: u64, configured: u64, cluster: &ClusterConfig) -> bool {
+    cluster.renumber_empty_disks
+        && stored.checked_sub(configured).is_some_and(|more| more.is_multiple_of(RENUMBER_STEP))
 }
 
 impl Greeter for Identity {
@@ -124,10 +175,15 @@ impl Greeter for Identity {
                 format!("cluster.peers of node {} does not name node {asking}", self.node_id);
             return Err(Status::permission_denied(text));
         }
+        let members = self.members.get();
+        if let Some(members) = members {
+            self.waiting.note(request, &members.row());
+        }
         Ok(HelloResponse {
             node_id: self.node_id,
             incarnation: self.incarnation.clone(),
             founding: self.founding().cloned(),
+            members: members.map(Members::row),
         })
     }
 }

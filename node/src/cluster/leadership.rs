@@ -139,7 +139,8 @@ fn misplaced<'a>(
     let settled_after = SETTLED_AFTER.min(interval * 2);
     groups.iter().find_map(|handle| {
         let to = members.preferred_leader(handle.group);
-        let breaker = groups.peers().get(to)?.breaker();
+        let peer = groups.peers().get(to)?;
+        let breaker = peer.breaker();
         if breaker.is_draining() || breaker.reachable_for() < settled_after {
             return None;
         }

@@ -10,14 +10,22 @@ use super::{Error, require_host_port};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ClusterConfig {
-    /// All founding nodes, this one included. May stay empty for a cluster of one.
+    /// All founding nodes. A node that is not named here founds nothing: it asks these, or any other
+    /// members, and waits until it is added (`axp cluster add`). May stay empty for a cluster of one.
     pub peers: Vec<PeerConfig>,
     /// How many nodes found the cluster together: 1, 3 or 5. Read only while the disk is empty.
     pub bootstrap_expect: u32,
     /// How many shards to found the cluster with. Fixed for the life of the cluster; more shards
     /// cost heartbeats when idle, fewer limit how many cores one node can use.
     pub shard_groups: u16,
+    /// An empty disk under a number that another disk has, or had, takes the number plus 1000 (or
+    /// 2000, ...) for ever and waits to be added. For Kubernetes, where a pod keeps its number when
+    /// its volume is lost. Otherwise such a node is refused.
+    pub renumber_empty_disks: bool,
 }
+
+/// What is between a node's configured number and those that its later disks take.
+pub const RENUMBER_STEP: u64 = 1000;
 
 /// How one node is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +38,12 @@ pub struct PeerConfig {
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self { peers: Vec::new(), bootstrap_expect: 1, shard_groups: 4 }
+        Self {
+            peers: Vec::new(),
+            bootstrap_expect: 1,
+            shard_groups: 4,
+            renumber_empty_disks: false,
+        }
     }
 }
 
@@ -64,7 +77,11 @@ impl ClusterConfig {
         if self.peers.is_empty() && self.bootstrap_expect == 1 {
             return Ok(());
         }
-        if self.peers.len() as u64 != u64::from(self.bootstrap_expect) {
+        // A node that is not named founds nothing: for it these are members to ask.
+        let is_founder = self.peer(own_id).is_some();
+        if self.peers.is_empty()
+            || is_founder && self.peers.len() as u64 != u64::from(self.bootstrap_expect)
+        {
             return Err(Error::invalid(
                 KEY,
                 format!("names {} nodes", self.peers.len()),
@@ -77,13 +94,6 @@ impl ClusterConfig {
         let ids: BTreeSet<u64> = self.peers.iter().map(|peer| peer.id).collect();
         if ids.len() != self.peers.len() || ids.contains(&0) {
             return Err(Error::invalid(KEY, "repeats an id or has id 0", "give each node its own"));
-        }
-        if !ids.contains(&own_id) {
-            return Err(Error::invalid(
-                KEY,
-                format!("does not name this node, {own_id}"),
-                "list every founding node, this one included, on every node",
-            ));
         }
         let addresses: BTreeSet<&str> =
             self.peers.iter().map(|peer| peer.raft_address.as_str()).collect();

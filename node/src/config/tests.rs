@@ -98,13 +98,16 @@ fn what_is_wrong_is_named_with_its_fix() {
 }
 
 #[test]
-fn every_peer_has_its_own_id_and_this_node_is_one() {
+fn every_peer_has_its_own_id_and_an_unlisted_node_says_where_it_is() {
     let text =
         |peers: &str| format!("node.id = 1\n[cluster]\nbootstrap-expect = 3\npeers = {peers}");
     load(&text(&three_peers()), &[]).unwrap();
     let twice = three_peers().replace("id = 3", "id = 2");
     assert!(load(&text(&twice), &[]).is_err());
     let without = three_peers().replace("id = 1", "id = 4");
-    let error = load(&text(&without), &[]).unwrap_err();
-    assert!(error.to_string().contains("does not name this node"), "{error}");
+    let everywhere = ("AXP_NODE__NODE__RAFT_LISTEN", "0.0.0.0:8111");
+    load(&text(&without), &[]).unwrap();
+    let error = load(&text(&without), &[everywhere]).unwrap_err();
+    assert!(error.to_string().contains("node.advertise-raft"), "{error}");
+    load(&text(&without), &[everywhere, ("AXP_NODE__NODE__ADVERTISE_RAFT", "here:1")]).unwrap();
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::net::TcpListener;
 
-use crate::cluster::Members;
 use crate::cluster::begin::Readiness;
 use crate::cluster::drain::Drain;
+use crate::cluster::{Members, Waiting};
 use crate::config::Config;
 use crate::raft::Groups;
 use crate::raft::groups::Appliers;
@@ -20,6 +20,8 @@ use crate::shutdown::Tasks;
 pub struct Context {
     pub config: Arc<Config>,
     pub members: Members,
+    /// Nodes that asked to be let in.
+    pub waiting: Waiting,
     pub groups: Groups,
     pub readiness: Readiness,
     pub drain: Drain,
@@ -55,6 +57,7 @@ impl Services for NodeServices {
         let parts = services::Parts {
             config: &context.config,
             members: &context.members,
+            waiting: &context.waiting,
             groups: &context.groups,
             appliers: self.made(context.members.shard_groups()),
             ready: Arc::new(context.readiness.clone()),

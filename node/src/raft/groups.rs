@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axp_proto::ids::GroupId;
 use axp_proto::mutant::{self, Mutant};
-use axp_raft_store::{Applier, GroupStore, Raft, StateReader, Store, TypeConfig};
+use axp_raft_store::{Applier, GroupStore, NodeAddress, Raft, StateReader, Store, TypeConfig};
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{Fatal as RaftFatal, InitializeError, RaftError};
 use openraft::{Config as OpenraftConfig, RaftMetrics, SnapshotPolicy, StepDownPolicy};
@@ -115,11 +115,7 @@ impl Groups {
         for handle in self.iter() {
             tasks.spawn("raft probe", probe(handle.clone(), tasks.clone()));
         }
-        for peer in self.peers.iter() {
-            let changes = peer.breaker().changes();
-            tasks.spawn("peer return", resume_replication(self.clone(), peer.id(), changes));
-            tasks.spawn("succession", succession::follow(self.clone(), peer.id(), peer.gone()));
-        }
+        tasks.spawn("peers", attend(self.clone(), tasks.clone()));
         tasks.spawn("raft metrics", sampler::run(self.clone(), self.peers.clone()));
         tasks.spawn("log janitor", janitor::run(self.clone(), self.peers.clone(), config.clone()));
     }
@@ -152,7 +148,9 @@ impl Groups {
     /// # Errors
     /// When Raft has failed, or this node is not among the members.
     pub async fn initialise(handle: &GroupHandle, voters: &BTreeSet<u64>) -> Result<(), Error> {
-        match handle.raft.initialize(voters.clone()).await {
+        let founders: BTreeMap<_, _> =
+            voters.iter().map(|id| (*id, NodeAddress::default())).collect();
+        match handle.raft.initialize(founders).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(source) => Err(Error::Initialise { group: handle.group, source }),
         }
@@ -204,6 +202,22 @@ async fn probe(handle: GroupHandle, tasks: Tasks) {
             && !tasks.stopping().is_cancelled()
         {
             tasks.fatal().report(format!("raft of group {} failed: {error}", handle.group));
+            return;
+        }
+    }
+}
+
+/// Looks after every peer, those that come later included.
+async fn attend(groups: Groups, tasks: Tasks) {
+    let mut changes = groups.peers().changes();
+    let mut attended = BTreeSet::new();
+    loop {
+        for peer in groups.peers().iter().filter(|peer| attended.insert(peer.id())) {
+            let changes = peer.breaker().changes();
+            tasks.spawn("peer return", resume_replication(groups.clone(), peer.id(), changes));
+            tasks.spawn("succession", succession::follow(groups.clone(), peer.id(), peer.gone()));
+        }
+        if changes.changed().await.is_err() {
             return;
         }
     }

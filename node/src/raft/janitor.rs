@@ -48,9 +48,7 @@ async fn tidy(handle: &GroupHandle, peers: &Peers, config: &RaftConfig) -> Resul
         .metrics(|metrics| metrics.snapshot.index() >= Some(applied), "snapshot taken")
         .await
         .map_err(|error| error.to_string())?;
-    let upto = purge_upto(&metrics, config.keep_entries, |id| {
-        peers.get(id).is_some_and(|peer| !peer.breaker().is_open())
-    });
+    let upto = purge_upto(&metrics, config.keep_entries, |id| peers.is_reachable(id));
     let Some(upto) = upto.filter(|upto| *upto >= kept_from) else {
         return Ok(());
     };

@@ -14,7 +14,7 @@ use axp_proto::mutant::{self, Mutant};
 use axp_proto::raft::append_response::Outcome;
 use axp_proto::raft::raft_client::RaftClient;
 use axp_proto::raft::{AppendRequest, AppendResponse};
-use axp_raft_store::{SnapshotData, TypeConfig, Vote};
+use axp_raft_store::{NodeAddress, SnapshotData, TypeConfig, Vote};
 use futures_util::Stream;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
@@ -60,8 +60,14 @@ impl NetworkFactory {
         }
     }
 
-    fn client(&self, target: u64, lane: Lane) -> GroupNetwork {
-        let peer = self.peers.get(target).cloned();
+    fn client(&self, target: u64, node: &NodeAddress, lane: Lane) -> GroupNetwork {
+        let peer = match self.peers.get(target) {
+            // Added to the group before its row has come here.
+            None if !node.raft_address.is_empty() && !self.peers.is_removed(target) => {
+                self.peers.add(target, &node.raft_address).ok()
+            }
+            known => known,
+        };
         GroupNetwork { factory: self.clone(), target, peer, lane, heartbeats: None }
     }
 }
@@ -69,16 +75,16 @@ impl NetworkFactory {
 impl RaftNetworkFactory<TypeConfig> for NetworkFactory {
     type Network = GroupNetwork;
 
-    async fn new_client(&mut self, target: u64, _node: &()) -> GroupNetwork {
-        self.client(target, Lane::Append)
+    async fn new_client(&mut self, target: u64, node: &NodeAddress) -> GroupNetwork {
+        self.client(target, node, Lane::Append)
     }
 
-    async fn new_heartbeat_client(&mut self, target: u64, _node: &()) -> GroupNetwork {
-        self.client(target, Lane::Heartbeat)
+    async fn new_heartbeat_client(&mut self, target: u64, node: &NodeAddress) -> GroupNetwork {
+        self.client(target, node, Lane::Heartbeat)
     }
 
-    async fn new_snapshot_client(&mut self, target: u64, _node: &()) -> GroupNetwork {
-        self.client(target, Lane::Append)
+    async fn new_snapshot_client(&mut self, target: u64, node: &NodeAddress) -> GroupNetwork {
+        self.client(target, node, Lane::Append)
     }
 }
 
@@ -94,7 +100,7 @@ enum Lane {
 pub(super) struct GroupNetwork {
     factory: NetworkFactory,
     target: u64,
-    /// `None`: Raft's membership names a node that the configuration does not.
+    /// `None`: nobody says where the node is. It is no founder then, or was removed.
     peer: Option<Arc<Peer>>,
     lane: Lane,
     /// The call that heartbeats share.

@@ -1,17 +1,20 @@
 //! The other nodes as this one calls them: connections, pings and the breaker, shared by all
-//! groups.
+//! groups. Who they are is told by `cluster`, and by the membership of a group that names a node
+//! that `cluster` has not told of yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axp_proto::raft::PingRequest;
 use axp_proto::raft::raft_client::RaftClient;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use super::breaker::Breaker;
@@ -60,6 +63,8 @@ pub fn connect(address: &str) -> Result<RaftClient<Channel>, AddressError> {
 enum Heard {
     Alive {
         draining: bool,
+        /// It says that this node was removed from the cluster.
+        removed: bool,
     },
     /// The machine is there, and no process listens.
     Refused,
@@ -82,6 +87,8 @@ pub struct Peer {
     doubted: Notify,
     /// Counts how often the process was found gone.
     gone: watch::Sender<u64>,
+    /// Ends the pings when the node is no peer any more.
+    left: CancellationToken,
 }
 
 impl Peer {
@@ -101,6 +108,7 @@ impl Peer {
             breaker: Breaker::new(breaker_after),
             doubted: Notify::new(),
             gone: watch::Sender::new(0),
+            left: CancellationToken::new(),
         })
     }
 
@@ -125,7 +133,9 @@ impl Peer {
     }
 
     /// Pings for ever, one ping at a time.
-    async fn keep_pinging(self: Arc<Self>, request: PingRequest, interval: Duration) {
+    async fn keep_pinging(self: Arc<Self>, from: Peers, interval: Duration) {
+        let request =
+            PingRequest { from_node_id: from.node_id(), cluster_id: from.cluster_id().to_string() };
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Long enough for a loaded machine, short enough that a lost ping leaves room for others
@@ -139,9 +149,12 @@ impl Peer {
             }
             let sent = Instant::now();
             match tokio::time::timeout(deadline, self.ping(request.clone())).await {
-                Ok(Heard::Alive { draining }) => {
+                Ok(Heard::Alive { draining, removed }) => {
                     heard = true;
                     self.breaker.answered(sent.elapsed(), draining);
+                    if removed {
+                        from.0.removed_here.send_replace(true);
+                    }
                 }
                 Ok(Heard::Refused) if heard => {
                     heard = false;
@@ -159,7 +172,9 @@ impl Peer {
         let response = client.ping(request).await;
         self.links.answer(self.id, "ping").await;
         match response.map(tonic::Response::into_inner) {
-            Ok(answer) if answer.node_id == self.id => Heard::Alive { draining: answer.draining },
+            Ok(answer) if answer.node_id == self.id => {
+                Heard::Alive { draining: answer.draining, removed: answer.removed }
+            }
             Ok(answer) => {
                 tracing::warn!(peer = self.id, answered = answer.node_id, "a wrong node answers");
                 Heard::Nothing
@@ -198,14 +213,28 @@ impl Peer {
     }
 }
 
-/// All other nodes, and who we are to them.
+/// All other nodes, and who we are to them. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Peers {
+pub struct Peers(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     cluster_id: Arc<str>,
     node_id: u64,
-    peers: Arc<BTreeMap<u64, Arc<Peer>>>,
+    breaker_after: Duration,
+    links: Links,
+    peers: ArcSwap<BTreeMap<u64, Arc<Peer>>>,
+    changing: Mutex<()>,
+    /// Set once pings have begun; whoever becomes a peer later is pinged from then on.
+    pinging: OnceLock<(Duration, Tasks)>,
+    /// Counts peers that came.
+    changes: watch::Sender<u64>,
     /// Told to the peers, so that they do not hand leadership to a node that is about to stop.
-    draining: Arc<AtomicBool>,
+    draining: AtomicBool,
+    /// Nodes that must never vote or lead again.
+    removed: ArcSwap<BTreeSet<u64>>,
+    /// Whether a peer said that this node is one of them.
+    removed_here: watch::Sender<bool>,
 }
 
 impl Peers {
@@ -220,61 +249,127 @@ impl Peers {
         config: &RaftConfig,
         links: &Links,
     ) -> Result<Self, AddressError> {
-        let mut peers = BTreeMap::new();
-        for (id, address) in addresses.filter(|(id, _)| *id != node_id) {
-            let peer = Peer::new(id, address, links.clone(), config.breaker_after())?;
-            peers.insert(id, Arc::new(peer));
-        }
-        Ok(Self {
+        let peers = Self(Arc::new(Inner {
             cluster_id: cluster_id.into(),
             node_id,
-            peers: Arc::new(peers),
-            draining: Arc::default(),
-        })
+            breaker_after: config.breaker_after(),
+            links: links.clone(),
+            peers: ArcSwap::default(),
+            changing: Mutex::new(()),
+            pinging: OnceLock::new(),
+            changes: watch::Sender::new(0),
+            draining: AtomicBool::new(false),
+            removed: ArcSwap::default(),
+            removed_here: watch::Sender::new(false),
+        }));
+        for (id, address) in addresses.filter(|(id, _)| *id != node_id) {
+            peers.add(id, address)?;
+        }
+        Ok(peers)
     }
 
     /// Starts to ping every peer, until the node stops.
     pub fn start_pinging(&self, interval: Duration, tasks: &Tasks) {
-        for peer in self.peers.values() {
-            let request =
-                PingRequest { from_node_id: self.node_id, cluster_id: self.cluster_id.to_string() };
-            tasks.spawn("ping", Arc::clone(peer).keep_pinging(request, interval));
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.pinging.set((interval, tasks.clone())).is_ok() {
+            self.iter().for_each(|peer| self.ping_from_now_on(peer));
         }
+    }
+
+    fn ping_from_now_on(&self, peer: Arc<Peer>) {
+        let Some((interval, tasks)) = self.0.pinging.get() else { return };
+        let left = peer.left.clone();
+        let pings = peer.keep_pinging(self.clone(), *interval);
+        tasks.spawn("ping", async move {
+            left.run_until_cancelled(pings).await;
+        });
+    }
+
+    /// The peer, made if it is not known yet. A known one keeps its address.
+    ///
+    /// # Errors
+    /// When the address cannot be used.
+    pub fn add(&self, id: u64, address: &str) -> Result<Arc<Peer>, AddressError> {
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.peers.load_full();
+        if let Some(peer) = known.get(&id) {
+            return Ok(Arc::clone(peer));
+        }
+        let peer = Peer::new(id, address, self.0.links.clone(), self.0.breaker_after)?;
+        let peer = Arc::new(peer);
+        let mut peers = BTreeMap::clone(&known);
+        peers.insert(id, Arc::clone(&peer));
+        self.0.peers.store(Arc::new(peers));
+        self.0.changes.send_modify(|count| *count += 1);
+        self.ping_from_now_on(Arc::clone(&peer));
+        Ok(peer)
+    }
+
+    /// Lets go of these nodes for ever: they are no peers, and their votes are refused.
+    pub fn set_removed(&self, ids: BTreeSet<u64>) {
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (gone, peers): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            BTreeMap::clone(&self.0.peers.load()).into_iter().partition(|(id, _)| ids.contains(id));
+        gone.values().for_each(|peer| peer.left.cancel());
+        self.0.peers.store(Arc::new(peers));
+        self.0.removed.store(Arc::new(ids));
+    }
+
+    #[must_use]
+    pub fn is_removed(&self, id: u64) -> bool {
+        self.0.removed.load().contains(&id)
+    }
+
+    /// Becomes true when a peer says that this node was removed.
+    #[must_use]
+    pub fn removed_here(&self) -> watch::Receiver<bool> {
+        self.0.removed_here.subscribe()
+    }
+
+    /// Changes when a peer has come.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
     }
 
     /// Pings every peer now: a connection broke, and one of them may be gone.
     pub(super) fn doubt(&self) {
-        for peer in self.peers.values() {
-            peer.doubted.notify_one();
-        }
+        self.iter().for_each(|peer| peer.doubted.notify_one());
     }
 
     #[must_use]
     pub fn cluster_id(&self) -> &Arc<str> {
-        &self.cluster_id
+        &self.0.cluster_id
     }
 
     #[must_use]
     pub fn node_id(&self) -> u64 {
-        self.node_id
+        self.0.node_id
     }
 
     #[must_use]
-    pub fn get(&self, id: u64) -> Option<&Arc<Peer>> {
-        self.peers.get(&id)
+    pub fn get(&self, id: u64) -> Option<Arc<Peer>> {
+        self.0.peers.load().get(&id).cloned()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Peer>> {
-        self.peers.values()
+    /// The peers as they are now.
+    pub fn iter(&self) -> impl Iterator<Item = Arc<Peer>> + use<> {
+        self.0.peers.load().values().cloned().collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether the node answers; this one does.
+    #[must_use]
+    pub fn is_reachable(&self, id: u64) -> bool {
+        id == self.node_id() || self.get(id).is_some_and(|peer| !peer.breaker().is_open())
     }
 
     /// Says in answers to pings that this node is about to stop.
     pub fn set_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.0.draining.store(true, Ordering::Relaxed);
     }
 
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.0.draining.load(Ordering::Relaxed)
     }
 }

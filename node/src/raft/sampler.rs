@@ -79,8 +79,6 @@ fn count_change(
 fn lacks_replicas(metrics: &RaftMetrics<TypeConfig>, peers: &Peers) -> bool {
     let last = metrics.last_log_index.unwrap_or(0);
     metrics.replication.iter().flatten().any(|(id, matched)| {
-        let reachable =
-            *id == metrics.id || peers.get(*id).is_some_and(|peer| !peer.breaker().is_open());
-        !reachable || last.saturating_sub(matched.index().unwrap_or(0)) > LAG_MAX
+        !peers.is_reachable(*id) || last.saturating_sub(matched.index().unwrap_or(0)) > LAG_MAX
     })
 }

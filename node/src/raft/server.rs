@@ -12,9 +12,10 @@ use std::time::Duration;
 use axp_proto::ids::GroupId;
 use axp_proto::raft::raft_server::{Raft as RaftService, RaftServer};
 use axp_proto::raft::{
-    AppendRequest, AppendResponse, HelloRequest, HelloResponse, PingRequest, PingResponse,
-    SnapshotChunk, SnapshotResponse, Target, TransferLeaderRequest, TransferLeaderResponse,
-    VoteRequest, VoteResponse,
+    AppendRequest, AppendResponse, ChangeReplicasRequest, ChangeReplicasResponse, HelloRequest,
+    HelloResponse, PingRequest, PingResponse, ReplicasRequest, ReplicasResponse, SnapshotChunk,
+    SnapshotResponse, Target, TransferLeaderRequest, TransferLeaderResponse, VoteRequest,
+    VoteResponse,
 };
 use axp_raft_store::wire::vote_to_proto;
 use axp_raft_store::{Raft, Store, TypeConfig};
@@ -28,7 +29,8 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, Peers, STREAM_WINDOW_BYTES, snapshot, wire,
+    CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, Peers, STREAM_WINDOW_BYTES, replicas, snapshot,
+    wire,
 };
 use crate::shutdown::Fatal;
 
@@ -148,6 +150,15 @@ impl Service {
         Ok((group, raft))
     }
 
+    /// A node that was removed neither leads nor holds up an election, whatever its log says.
+    fn refuse_removed(&self, request: &VoteRequest) -> Result<(), Status> {
+        let candidate = request.vote.as_ref().map_or(0, |vote| vote.node_id);
+        if self.started()?.peers.is_removed(candidate) {
+            return Err(Status::failed_precondition("this node was removed from the cluster"));
+        }
+        Ok(())
+    }
+
     /// A group whose Raft failed must not look alive: the other groups' votes and this node's
     /// place in them are handed over by ending the process.
     fn failed(&self, group: GroupId, error: &RaftFatal<TypeConfig>) -> Status {
@@ -188,6 +199,7 @@ impl RaftService for Service {
     async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteResponse>, Status> {
         let request = request.into_inner();
         let (group, raft) = self.group(request.target.as_ref())?;
+        self.refuse_removed(&request)?;
         let result = raft.vote(wire::vote_from(&request).map_err(|error| malformed(&error))?).await;
         Ok(Response::new(wire::vote_answer(&self.answer(group, result)?)))
     }
@@ -198,6 +210,7 @@ impl RaftService for Service {
     ) -> Result<Response<VoteResponse>, Status> {
         let request = request.into_inner();
         let (group, raft) = self.group(request.target.as_ref())?;
+        self.refuse_removed(&request)?;
         let result =
             raft.pre_vote(wire::vote_from(&request).map_err(|error| malformed(&error))?).await;
         Ok(Response::new(wire::vote_answer(&self.answer(group, result)?)))
@@ -242,7 +255,27 @@ impl RaftService for Service {
             return Err(Status::failed_precondition("this node belongs to another cluster"));
         }
         let draining = started.peers.is_draining();
-        Ok(Response::new(PingResponse { node_id: self.node_id, draining }))
+        let removed = started.peers.is_removed(request.get_ref().from_node_id);
+        Ok(Response::new(PingResponse { node_id: self.node_id, draining, removed }))
+    }
+
+    async fn replicas(
+        &self,
+        request: Request<ReplicasRequest>,
+    ) -> Result<Response<ReplicasResponse>, Status> {
+        let (_, raft) = self.group(request.get_ref().target.as_ref())?;
+        replicas::describe(raft).await.map(Response::new)
+    }
+
+    async fn change_replicas(
+        &self,
+        request: Request<ChangeReplicasRequest>,
+    ) -> Result<Response<ChangeReplicasResponse>, Status> {
+        let request = request.into_inner();
+        let (_, raft) = self.group(request.target.as_ref())?;
+        let step = request.step.ok_or_else(|| Status::invalid_argument("the step is missing"))?;
+        replicas::change(raft, request.observed, step).await?;
+        Ok(Response::new(ChangeReplicasResponse {}))
     }
 
     async fn hello(

@@ -1,25 +1,31 @@
 //! `axp.node.v1.Admin`: what operators ask a node.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axp_proto::error_code::ErrorCode;
 use axp_proto::node::admin_server::Admin;
+use axp_proto::node::change_members_response::Outcome;
 use axp_proto::node::{
-    GroupStatus, PeerStatus, ReplicaLag, StateHashRequest, StateHashResponse, StatusRequest,
-    StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
+    ChangeMembersRequest, ChangeMembersResponse, ClusterMember, GroupStatus, PeerStatus, Rejection,
+    ReplicaLag, StateHashRequest, StateHashResponse, StatusRequest, StatusResponse,
+    TransferLeaderRequest, TransferLeaderResponse, WaitingNode,
 };
 use axp_raft_store::DIGEST_VERSION;
 use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
+use super::Context;
+use crate::cluster::{Membership, membership};
 use crate::raft::state_hash::{Error as HashError, StateHasher};
 use crate::raft::{GroupHandle, Groups};
 
 /// The service.
 #[derive(Debug)]
 pub struct AdminRpc {
+    pub context: Arc<Context>,
     pub groups: Groups,
+    pub membership: Arc<Membership>,
     pub storage_engine: String,
     pub started: Instant,
     pub ready: Arc<dyn Readiness>,
@@ -68,7 +74,30 @@ impl Admin for AdminRpc {
                 .collect(),
             ready: self.ready.is_ready(),
             draining: peers.is_draining(),
+            members: Some(self.membership.members()),
+            waiting: self.membership.waiting().into_iter().map(waiting_node).collect(),
+            change_progress: self.membership.progress(),
         }))
+    }
+
+    async fn change_members(
+        &self,
+        request: Request<ChangeMembersRequest>,
+    ) -> Result<Response<ChangeMembersResponse>, Status> {
+        let outcome = match self.membership.change(request.get_ref()).await {
+            Ok(row) => Outcome::Accepted(row),
+            Err(membership::Error::NotLeader) => {
+                Outcome::NotLeader(self.context.not_leader(&self.context.control.raft))
+            }
+            Err(membership::Error::Refused(refusal)) => Outcome::Rejection(Rejection {
+                code: ErrorCode::Conflict.as_str().to_owned(),
+                message: refusal.to_string(),
+            }),
+            Err(error @ membership::Error::Unknown) => {
+                return Err(Status::unavailable(error.to_string()));
+            }
+        };
+        Ok(Response::new(ChangeMembersResponse { outcome: Some(outcome) }))
     }
 
     async fn transfer_leader(
@@ -121,6 +150,10 @@ fn refused(error: &HashError) -> Status {
     }
 }
 
+fn waiting_node((node, asked_ms_ago): (ClusterMember, u64)) -> WaitingNode {
+    WaitingNode { node: Some(node), asked_ms_ago }
+}
+
 fn group_status(handle: &GroupHandle) -> GroupStatus {
     let metrics = handle.metrics();
     let last_log_index = metrics.last_log_index.unwrap_or_default();
@@ -130,7 +163,8 @@ fn group_status(handle: &GroupHandle) -> GroupStatus {
         let lag_entries = last_log_index.saturating_sub(matched_index);
         ReplicaLag { node_id: *node_id, matched_index, lag_entries }
     });
-    let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+    let membership = metrics.membership_config.membership();
+    let mut voters = membership.get_joint_config().iter().map(|set| set.iter().copied().collect());
     GroupStatus {
         group: handle.group.into(),
         role: format!("{:?}", metrics.state).to_lowercase(),
@@ -140,7 +174,9 @@ fn group_status(handle: &GroupHandle) -> GroupStatus {
         committed_index: index(metrics.local_committed),
         applied_index: index(metrics.last_applied),
         purged_index: index(metrics.purged),
-        voters: voters.into_iter().collect(),
+        voters: voters.next().unwrap_or_default(),
+        next_voters: voters.next().unwrap_or_default(),
+        learners: membership.learner_ids().collect(),
         replication: replication.collect(),
     }
 }

@@ -49,10 +49,11 @@ impl NodeCourier {
             };
         }
         let leader = target.raft.server_metrics().borrow_watched().current_leader;
-        let address = leader.and_then(|leader| context.api_addresses.get(&leader));
+        let address = leader.and_then(|leader| context.members.api_address(leader));
         let unreachable = |reason: String| CourierError::Unreachable { group, reason };
-        let channel =
-            self.channel(address.ok_or(nobody.clone())?).map_err(|e| unreachable(e.to_string()))?;
+        let channel = self
+            .channel(&address.ok_or(nobody.clone())?)
+            .map_err(|e| unreachable(e.to_string()))?;
         let answer = ShardClient::new(channel).deliver(request).await;
         match answer.map_err(|status| unreachable(status.to_string()))?.into_inner().outcome {
             Some(Outcome::Delivered(delivered)) => Ok(delivered.last_effect),

@@ -9,6 +9,7 @@ mod failover;
 mod founding;
 mod kv;
 mod leadership;
+mod members;
 mod partition;
 mod snapshot;
 mod support;

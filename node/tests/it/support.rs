@@ -239,7 +239,7 @@ async fn start(config: Config) -> Result<Running, Error> {
 }
 
 /// An address that was free a moment ago.
-async fn free_address() -> String {
+pub(crate) async fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap().to_string()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axp_proto::ids::GroupId;
 use axp_raft_store::{
-    EngineKind, Payload, Raft, SnapshotData, StateReader, Store, TypeConfig, Vote,
+    EngineKind, NodeAddress, Payload, Raft, SnapshotData, StateReader, Store, TypeConfig, Vote,
 };
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory};
@@ -42,7 +42,7 @@ fn failed(error: impl std::error::Error + 'static) -> Unreachable<TypeConfig> {
 impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Self;
 
-    async fn new_client(&mut self, target: u64, _node: &()) -> Self {
+    async fn new_client(&mut self, target: u64, _node: &NodeAddress) -> Self {
         Self { peers: self.peers.clone(), target }
     }
 }
@@ -137,7 +137,7 @@ async fn lives() {
         let peers = Peers::default();
         let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (first, first_reader) = start(&peers, 1, a.path(), engine).await;
-        first.initialize(BTreeMap::from([(1, ())])).await.unwrap();
+        first.initialize(BTreeMap::from([(1, NodeAddress::default())])).await.unwrap();
         first.wait(limit).current_leader(1, "one voter leads").await.unwrap();
         write(&[&first], 0..300).await;
         let applied = first_reader.applied_index();
@@ -155,7 +155,7 @@ async fn lives() {
 
         // A learner whose log starts behind the purge: only the snapshot can bring it up.
         let (second, second_reader) = start(&peers, 2, b.path(), engine).await;
-        first.add_learner(2, (), true).await.unwrap();
+        first.add_learner(2, NodeAddress::default(), true).await.unwrap();
         first.change_membership([1, 2], false).await.unwrap();
         write(&[&first, &second], 300..350).await;
         let index = first_reader.applied_index();
