@@ -54,6 +54,11 @@ pub(crate) enum Exit {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
+/// What a node, and not the HTTP API, refused, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(pub(crate) String);
+
 impl Exit {
     /// Looks through the causes, so that context added on the way does not change the code.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
@@ -63,6 +68,9 @@ impl Exit {
             }
             if cause.is::<Usage>() {
                 return Self::Usage;
+            }
+            if cause.is::<Refused>() {
+                return Self::Refused;
             }
             if let Some(error) = cause.downcast_ref::<io::Error>()
                 && error.kind() == io::ErrorKind::BrokenPipe

@@ -5,16 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use axp_proto::node::{GroupStatus, StatusResponse};
+use axp_proto::node::GroupStatus;
 use serde::Serialize;
 
+use super::nodes::Answer;
 use crate::output::Table;
-
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) address: String,
-    pub(super) status: Result<StatusResponse, String>,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]

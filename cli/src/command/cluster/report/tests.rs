@@ -1,4 +1,4 @@
-use axp_proto::node::ReplicaLag;
+use axp_proto::node::{ReplicaLag, StatusResponse};
 
 use super::*;
 
