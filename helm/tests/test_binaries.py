@@ -101,7 +101,7 @@ class Programs(unittest.TestCase):
 
     def test_a_node_refuses_what_is_not_meant_for_it(self):
         for environment, words in (
-            ({"AXP_NODE__NODE__ID": "9"}, "does not name this node"),
+            ({"AXP_NODE__NODE__ID": "9"}, "set the host:port"),
             ({"AXP_NODE__NODE__ID": ""}, ""),
             ({"AXP_NODE__NODE__ID": "1", "AXP_NODE__RAFT__NO_SUCH_KEY": "1"}, "no-such-key"),
         ):

@@ -240,6 +240,24 @@ class Across(unittest.TestCase):
         three = config(chart.sized(3), "node")["cluster"]["peers"]
         self.assertEqual(three, config(chart.sized(3, "--set", "gateway.replicas=9,image.tag=x"), "node")["cluster"]["peers"])
         self.assertEqual(three, config(chart.sized(5), "node")["cluster"]["peers"][:3])
+        more = chart.render("--set", "node.replicas=5")
+        self.assertEqual(three, config(more, "node")["cluster"]["peers"])
+        self.assertEqual(len(config(more, "gateway")["cluster"]["nodes"]), 5)
+        fewer = chart.render("--set", "node.replicas=1,node.removed={2,3}")
+        self.assertEqual(three, config(fewer, "node")["cluster"]["peers"])
+
+    def test_a_pod_says_where_it_is(self):
+        """A node that was added is in no list of peers; its own address must be its stable name."""
+        objects = chart.render()
+        container = chart.one(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"][0]
+        names = [item["name"] for item in container["env"]]
+        values = {item["name"]: item.get("value", "") for item in container["env"]}
+        self.assertLess(names.index("AXP_POD_NAME"), names.index("AXP_NODE__NODE__ADVERTISE_RAFT"))
+        for peer in config(objects, "node")["cluster"]["peers"]:
+            for key, kind in (("raft-address", "RAFT"), ("api-address", "API")):
+                said = values[f"AXP_NODE__NODE__ADVERTISE_{kind}"]
+                pod = peer[key].split(".", 1)[0]
+                self.assertEqual(said.replace("$(AXP_POD_NAME)", pod), peer[key])
 
     def test_numbers_stay_whole_and_fractions_stay_fractions(self):
         node = config(

@@ -22,7 +22,10 @@ over it. `{"node": {"id"}}` is not here: it differs from pod to pod and comes by
         "api-listen" (printf "0.0.0.0:%d" (int $ports.api))
         "raft-listen" (printf "0.0.0.0:%d" (int $ports.raft))
         "admin-listen" (printf "0.0.0.0:%d" (int $ports.admin)))
-      "cluster" (dict "bootstrap-expect" (int .Values.node.bootstrapSize) "peers" $peers)
+      "cluster" (dict
+        "bootstrap-expect" (int .Values.node.bootstrapSize)
+        "renumber-empty-disks" true
+        "peers" $peers)
       "telemetry" (dict "log-format" "json") -}}
 # Written by the axp chart; change it by the value config.node.
 {{- include "axp.toml" (dict "value" (mustMergeOverwrite $config (deepCopy .Values.config.node))) }}
@@ -32,7 +35,8 @@ over it. `{"node": {"id"}}` is not here: it differs from pod to pod and comes by
 {{- $root := . -}}
 {{- $ports := .Values.gateway.ports -}}
 {{- $nodes := list -}}
-{{- range $index := until (int .Values.node.bootstrapSize) -}}
+{{/* Where gateways begin to ask; they hear of all others from these. */}}
+{{- range $index := until (int .Values.node.replicas) -}}
 {{- $nodes = append $nodes (printf "%s:%d" (include "axp.node.host" (dict "root" $root "id" (add1 $index))) (int $root.Values.node.ports.api)) -}}
 {{- end -}}
 {{- $config := dict

@@ -68,12 +68,22 @@ app.kubernetes.io/component: {{ .component }}
 
 {{/* The stable DNS name of one node. Takes (dict "root" $ "id" 1); ids count from 1, as pods do. */}}
 {{- define "axp.node.host" -}}
-{{ include "axp.node.fullname" .root }}-{{ .id }}.{{ include "axp.node.headless" .root }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}
+{{ include "axp.node.fullname" .root }}-{{ .id }}.{{ include "axp.node.domain" .root }}
 {{- end }}
 
-{{/* The node API of every founder, as `axp cluster status --nodes` takes it. */}}
+{{/* What follows the name of a pod in its DNS name. */}}
+{{- define "axp.node.domain" -}}
+{{ include "axp.node.headless" . }}.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}
+{{- end }}
+
+{{/* Founders that are members no more, as ",2,3,". */}}
+{{- define "axp.node.removed" -}}
+,{{ range .Values.node.removed }}{{ int . }},{{ end }}
+{{- end }}
+
+{{/* The node API of every pod, as `axp cluster status --nodes` takes it. */}}
 {{- define "axp.node.apis" -}}
-{{- range $index := until (int .Values.node.bootstrapSize) -}}
+{{- range $index := until (int .Values.node.replicas) -}}
 {{- if $index }},{{ end }}{{ include "axp.node.host" (dict "root" $ "id" (add1 $index)) }}:{{ $.Values.node.ports.api }}
 {{- end -}}
 {{- end }}
