@@ -27,6 +27,8 @@ use tonic::transport::{Channel, Endpoint};
 use crate::support::{Cluster, PATIENCE, eventually, free_address};
 
 const SHARDS: u16 = 2;
+/// A change takes a few seconds, and many elections on a machine that is busy with other things.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Nodes with everything that a node has: three founders, and whoever is added.
 struct Nodes {
@@ -111,14 +113,15 @@ impl Nodes {
 
     /// Waits until a node that runs says that the change is done.
     async fn settled(&self, wanted: &[u64]) {
-        eventually(&format!("members {wanted:?}"), || {
-            let done = self.handles.values().any(|node| {
-                let row = node.context().members.row();
-                row.settled && row.wanted == wanted
-            });
-            done.then_some(())
-        })
-        .await;
+        let until = Instant::now() + CHANGE_PATIENCE;
+        let is_done = |node: &NodeHandle| {
+            let row = node.context().members.row();
+            row.settled && row.wanted == wanted
+        };
+        while !self.handles.values().any(is_done) {
+            assert!(Instant::now() < until, "not within {CHANGE_PATIENCE:?}: members {wanted:?}");
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     fn control_leader(&self) -> Option<u64> {
