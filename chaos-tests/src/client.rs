@@ -8,7 +8,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::canary::Canary;
-use crate::history::{Delivery, Inspection, SeenEvent, Told};
+use crate::history::{Delivery, Inspection, Row, SeenEvent, Told};
 use crate::http::{HttpClient, Reply, StreamReply};
 use crate::tenants::Tenant;
 
@@ -114,6 +114,20 @@ impl Client {
     pub async fn intent(&self, gateway: usize, intent: &str) -> Told<Value> {
         let url = self.url(gateway, &format!("/v1/intents/{intent}"));
         told(self.http.get(&url, CALL_TIMEOUT).await, |body| body.get("intent").cloned())
+    }
+
+    /// The newest intents, of those that were sent to an agent or of all.
+    pub async fn list(
+        &self,
+        gateway: usize,
+        to_agent: Option<&str>,
+        limit: usize,
+    ) -> Told<Vec<Row>> {
+        let filter = to_agent.map(|to| format!("&to_agent={to}")).unwrap_or_default();
+        let url = self.url(gateway, &format!("/v1/intents?limit={limit}{filter}"));
+        told(self.http.get(&url, CALL_TIMEOUT).await, |body| {
+            body.get("intents")?.as_array()?.iter().map(Row::parse).collect()
+        })
     }
 
     /// Its events so far.

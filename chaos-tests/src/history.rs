@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub(crate) mod fixture;
+mod listings;
 mod probes;
 mod timers;
 
@@ -21,6 +22,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub use listings::{Listing, Row};
 pub use probes::{Inspection, Probe};
 pub use timers::{Due, Timer};
 
@@ -80,6 +82,16 @@ pub enum Kind {
     Task,
     /// It carries steps out.
     Scenario,
+    /// Its agent submits the next one.
+    Chain,
+    /// One of many at once to one agent.
+    FanIn,
+}
+
+/// The idempotency key of the link that follows one of a chain.
+#[must_use]
+pub fn next_key(intent: &str) -> String {
+    format!("chaos-after-{intent}")
 }
 
 /// One attempt to create an intent.
@@ -90,7 +102,7 @@ pub struct Submit {
     /// The organization, by its place.
     pub org: usize,
     pub kind: Kind,
-    /// Of a scenario: how many agents have to do their part.
+    /// Of a scenario: how many agents have to do their part. Of a chain: how many links follow.
     pub steps: usize,
     /// Unique to a body: attempts with one key and one body share it, a mutated body has its own. The
     /// server is told it and keeps it, but for scenarios.
@@ -302,6 +314,7 @@ pub struct History {
     pub listens: Vec<Listen>,
     pub finals: Vec<FinalRead>,
     pub timers: Vec<Timer>,
+    pub listings: Vec<Listing>,
     pub probes: Vec<Probe>,
     pub inspections: Vec<Inspection>,
     pub faults: Vec<FaultRecord>,
@@ -364,6 +377,7 @@ impl History {
         save_lines(folder, "listens", &self.listens)?;
         save_lines(folder, "finals", &self.finals)?;
         save_lines(folder, "timers", &self.timers)?;
+        save_lines(folder, "listings", &self.listings)?;
         save_lines(folder, "probes", &self.probes)?;
         save_lines(folder, "inspections", &self.inspections)?;
         save_lines(folder, "faults", &self.faults)?;

@@ -4,10 +4,12 @@
 //! invariant that looked at nothing proves nothing, and the runner treats it as a failure.
 
 mod acknowledged_kept;
+mod chains;
 mod cursors;
 mod delivered_and_finished;
 mod dense_seq;
 mod linearizable;
+mod listings;
 mod no_leak;
 mod one_intent_per_key;
 mod one_terminal;
@@ -44,6 +46,8 @@ pub const ALL: &[&dyn Invariant] = &[
     &linearizable::Linearizable,
     &no_leak::NoLeak,
     &timers::Timers,
+    &listings::Listings,
+    &chains::Chains,
 ];
 
 /// Texts kept of each invariant; the count goes on.

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::history::{
-    FaultRecord, FinalRead, Finish, Heal, History, Inspection, LeaderChange, Listen, Probe, Read,
-    ReplicaHash, SeenEvent, Span, Submit, Timer, Watch,
+    FaultRecord, FinalRead, Finish, Heal, History, Inspection, LeaderChange, Listen, Listing,
+    Probe, Read, ReplicaHash, SeenEvent, Span, Submit, Timer, Watch,
 };
 
 /// The promise for a cluster in which nothing is broken.
@@ -115,6 +115,10 @@ impl Oracle {
     /// For builds and machines that are slower than what is promised for.
     pub fn allow_timers_late(&self, late_ms_max: u64) {
         self.lock().history.timer_late_ms_max = late_ms_max;
+    }
+
+    pub fn listing(&self, listing: Listing) {
+        self.lock().history.listings.push(listing);
     }
 
     pub fn probe(&self, probe: Probe) {

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::availability::{Availability, Distribution};
-use crate::history::{History, Kind, Route, Told};
+use crate::history::{History, Kind, Route, Submit, Told};
 use crate::invariants::Verdict;
 use crate::runner::Plan;
 use crate::timers;
@@ -39,6 +39,10 @@ pub struct Counts {
     pub timers: usize,
     pub timers_late_calm: Distribution,
     pub timers_late_disturbed: Distribution,
+    pub chain_links: usize,
+    pub bursts: usize,
+    pub listings: usize,
+    pub rows_listed: usize,
     pub probes: usize,
     pub answers_inspected: u64,
     pub reads: usize,
@@ -69,6 +73,10 @@ impl Counts {
                 *uses.entry((submit.org, key)).or_default() += 1;
             }
         }
+        let of_kind = |kind| {
+            let first = |submits: &Vec<&Submit>| submits[0].kind == kind;
+            history.acknowledged().into_values().filter(first).count()
+        };
         let scenarios = history.acknowledged().into_values().filter_map(|submits| {
             let first = submits.first()?;
             (first.kind == Kind::Scenario).then_some(first.steps)
@@ -114,6 +122,14 @@ impl Counts {
             timers: history.timers.len(),
             timers_late_calm: lateness.0,
             timers_late_disturbed: lateness.1,
+            chain_links: of_kind(Kind::Chain),
+            bursts: of_kind(Kind::FanIn),
+            listings: history.listings.len(),
+            rows_listed: history
+                .listings
+                .iter()
+                .map(|listing| listing.told.done().map_or(0, Vec::len))
+                .sum(),
             probes: history.probes.len(),
             answers_inspected: history.inspections.iter().map(|seen| seen.answers).sum(),
             reads: history.reads.len(),
@@ -251,6 +267,11 @@ impl fmt::Display for Report {
             f,
             "wider    {} timers, {} scenarios with {} steps of agents, {} tasks decided by two",
             c.timers, c.scenarios, c.steps, c.decisions_raced
+        )?;
+        writeln!(
+            f,
+            "         {} links of chains, {} intents in bursts, {} rows in {} lists",
+            c.chain_links, c.bursts, c.rows_listed, c.listings
         )?;
         for (when, late) in [("calm", c.timers_late_calm), ("disturbed", c.timers_late_disturbed)] {
             let Distribution { count, p50_ms, p99_ms, max_ms } = late;

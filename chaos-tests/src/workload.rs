@@ -5,9 +5,12 @@
 //! is counted as shed and not begun.
 
 mod agent;
+mod chain;
 mod deadline;
+mod fan_in;
 mod finish;
 mod hostile;
+pub(crate) mod lister;
 mod mix;
 mod org;
 mod scenario;
@@ -155,6 +158,8 @@ impl Workload {
             for index in 0..shared.orgs[org].agents.len() {
                 tasks.spawn(agent::run(shared.clone(), org, index, rng.random()));
             }
+            tasks.spawn(fan_in::sink(shared.clone(), org, rng.random()));
+            tasks.spawn(lister::run(shared.clone(), org, rng.random()));
             tasks.spawn(hostile::run(shared.clone(), org, rng.random()));
         }
         let submitter = tokio::spawn(submit_all(shared.clone(), rng.random(), submitting_ends));
@@ -211,7 +216,11 @@ fn begin(shared: &Arc<Shared>, number: u64, rng: &mut StdRng) -> BoxFuture<'stat
         chance < 0.0
     };
     let (shared, seed) = (shared.clone(), rng.random());
-    if falls_on(mix.deadlines) {
+    if falls_on(mix.chains) {
+        Box::pin(chain::one(shared, number, seed, begun))
+    } else if falls_on(mix.bursts) {
+        Box::pin(fan_in::one(shared, number, seed, begun))
+    } else if falls_on(mix.deadlines) {
         Box::pin(deadline::one(shared, number, seed, begun))
     } else if falls_on(mix.tasks) {
         Box::pin(task::one(shared, number, seed, begun))

@@ -67,7 +67,7 @@ fn replica_hash(node: u64) -> ReplicaHash {
     ReplicaHash { at: 200, group: 1, node, applied_index: 9, rows: 12, micros: 5, hash }
 }
 
-/// Two intents: one with a key, repeated and mutated; one without. An agent finishes both, an
+/// Two intents: one with a key, repeated and mutated; one that follows it in a chain. An agent finishes both, an
 /// owner loses one race, a watcher and two gateways look on.
 pub(crate) fn good() -> History {
     let mutated = Submit {
@@ -115,10 +115,10 @@ pub(crate) fn good() -> History {
         began_at_ms: AT_MS,
         timer_late_ms_max: 1000,
         submits: vec![
-            submit(0, Some(A), Some("k")),
+            Submit { kind: Kind::Chain, steps: 1, ..submit(0, Some(A), Some("k")) },
             submit(20, Some(A), Some("k")),
             mutated,
-            submit(5, Some(B), None),
+            Submit { kind: Kind::Chain, ..submit(5, Some(B), Some(&next_key(A))) },
             submit(7, None, None),
             Submit {
                 kind: Kind::Deadline,
@@ -164,6 +164,23 @@ pub(crate) fn good() -> History {
         }],
         finals: finals.chain([timed_out(0), timed_out(1)]).collect(),
         timers: vec![Timer { intent: C.to_owned(), due: Due::Deadline { at_ms: AT_MS + 30 } }],
+        listings: vec![Listing {
+            span: span(300, 310),
+            gateway: 0,
+            org: 0,
+            to_agent: Some(AGENT.to_owned()),
+            limit: 10,
+            last: true,
+            told: Told::Done(
+                [A, B]
+                    .map(|intent| Row {
+                        intent: intent.to_owned(),
+                        status: "COMPLETED".to_owned(),
+                        created_ms: AT_MS + 10,
+                    })
+                    .to_vec(),
+            ),
+        }],
         probes: vec![Probe {
             span: span(50, 60),
             gateway: 0,

@@ -1,13 +1,15 @@
 //! Reads back, through every gateway, every intent that was ever acknowledged.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::history::{FinalRead, FinalState, SeenEvent, Told};
+use crate::history::{FinalRead, FinalState, History, SeenEvent, Told};
 use crate::oracle::Oracle;
+use crate::workload::lister;
 
 const PARALLEL: usize = 32;
 /// Nothing is broken any more: an answer that stays unknown is a finding.
@@ -29,9 +31,24 @@ pub(super) async fn read_all(clients: &[Client], oracle: &Oracle) {
         .buffer_unordered(PARALLEL)
         .collect::<Vec<()>>()
         .await;
+    let addresses = oracle.with_history(addresses);
     for (org, client) in clients.iter().enumerate() {
+        let addresses = addresses.get(&org).map(Vec::as_slice).unwrap_or_default();
+        lister::last(client, oracle, org, addresses).await;
         oracle.inspection(client.inspection(org));
     }
+}
+
+/// The full addresses that each organization sent to.
+fn addresses(history: &History) -> BTreeMap<usize, Vec<String>> {
+    let mut all: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for submit in history.submits.iter().filter(|it| it.to_agent.starts_with("agent://")) {
+        let known = all.entry(submit.org).or_default();
+        if !known.contains(&submit.to_agent) {
+            known.push(submit.to_agent.clone());
+        }
+    }
+    all
 }
 
 async fn until_known(client: &Client, gateway: usize, intent: &str) -> Told<FinalState> {

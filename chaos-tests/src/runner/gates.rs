@@ -69,6 +69,8 @@ pub(super) fn check(
         Gate::at_least("repeated keys", counts.repeated_keys, 1),
         Gate::at_least("tasks that two decided", counts.decisions_raced, 1),
         Gate::at_least("steps of scenarios", counts.steps, 1),
+        Gate::at_least("links of chains", counts.chain_links, 1),
+        Gate::at_least("intents in bursts", counts.bursts, 1),
         Gate::at_least("hostile probes", counts.probes, 1),
         Gate::at_least("keys refused for another body", counts.mutated_refused, 1),
         Gate::new(

@@ -9,7 +9,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::{Shared, submit};
+use super::{Shared, chain, submit};
 use crate::history::{Finish, MARKER, Route};
 
 const ATTEMPTS_MAX: u32 = 8;
@@ -51,7 +51,11 @@ pub(super) async fn as_decider(
 /// The agent looks at its work and ends it. Returns whether the end is known.
 pub(super) async fn as_agent(shared: &Shared, org: usize, intent: &str, rng: &mut StdRng) -> bool {
     let gateway = shared.any_gateway(rng);
-    submit::read(shared, org, intent, gateway).await;
+    // Whoever cannot see its work does not do it, and gets it again.
+    let Some(value) = submit::read(shared, org, intent, gateway).await else { return false };
+    if !chain::forward(shared, org, intent, &value).await {
+        return false;
+    }
     let marker = format!("agent-{:016x}", rng.random::<u64>());
     let secret = &shared.orgs[org].canary.secret;
     let body = json!({"action": "complete", "passed": true, MARKER: &marker, "canary": secret});

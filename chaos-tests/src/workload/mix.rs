@@ -31,6 +31,12 @@ pub struct Mix {
     pub tasks: f64,
     /// Share of operations that are scenarios.
     pub scenarios: f64,
+    /// Share of operations that begin a chain.
+    pub chains: f64,
+    /// Share of operations that are bursts of many senders to one agent.
+    pub bursts: f64,
+    /// Lists that each organization asks for per second.
+    pub listings: f64,
     /// Hostile probes of each organization per second.
     pub probes: f64,
 }
@@ -51,6 +57,9 @@ impl Default for Mix {
             deadlines: 0.05,
             tasks: 0.05,
             scenarios: 0.03,
+            chains: 0.02,
+            bursts: 0.01,
+            listings: 0.5,
             probes: 2.0,
         }
     }

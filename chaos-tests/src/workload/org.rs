@@ -20,6 +20,8 @@ pub(crate) struct Org {
     pub(crate) canary: Arc<Canary>,
     /// Addresses of agents that work.
     pub(crate) agents: Vec<String>,
+    /// The address that bursts go to.
+    pub(crate) sink: String,
     known: Mutex<VecDeque<Known>>,
 }
 
@@ -42,12 +44,14 @@ impl Org {
     ) -> anyhow::Result<Self> {
         let client = Client::new(gateways, &tenant);
         let mut addresses = Vec::new();
-        for index in 0..agents {
+        for index in 0..=agents {
             let name = format!("chaos-worker-{index}");
             let address = client.register_agent(&name, &tenant.canary.secret).await;
             addresses.push(address.map_err(anyhow::Error::msg)?);
         }
-        Ok(Self { client, canary: tenant.canary, agents: addresses, known: Mutex::default() })
+        let sink = addresses.pop().unwrap_or_default();
+        let (canary, agents) = (tenant.canary, addresses);
+        Ok(Self { client, canary, agents, sink, known: Mutex::default() })
     }
 
     pub(crate) fn any_agent(&self, rng: &mut impl Rng) -> String {

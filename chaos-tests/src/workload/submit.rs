@@ -143,7 +143,7 @@ pub(super) async fn attempt(shared: &Shared, request: &Request, gateway: usize) 
     let key = request.key.as_deref();
     let told = match request.kind {
         Kind::Scenario => client.apply(gateway, key, &request.body).await,
-        Kind::Work | Kind::Deadline | Kind::Task => {
+        Kind::Work | Kind::Deadline | Kind::Task | Kind::Chain | Kind::FanIn => {
             client.submit(gateway, key, &request.body).await
         }
     };
