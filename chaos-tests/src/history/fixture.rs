@@ -172,12 +172,8 @@ pub(crate) fn good() -> History {
             limit: 10,
             last: true,
             told: Told::Done(
-                [A, B]
-                    .map(|intent| Row {
-                        intent: intent.to_owned(),
-                        status: "COMPLETED".to_owned(),
-                        created_ms: AT_MS + 10,
-                    })
+                [B, A]
+                    .map(|intent| Row { intent: intent.to_owned(), status: "COMPLETED".to_owned() })
                     .to_vec(),
             ),
         }],

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Span, Told, parse_instant};
+use super::{Span, Told};
 
 /// The newest intents of an organization.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,17 +25,12 @@ pub struct Listing {
 pub struct Row {
     pub intent: String,
     pub status: String,
-    pub created_ms: i64,
 }
 
 impl Row {
     /// Reads a row of the public API.
     pub fn parse(value: &Value) -> Option<Self> {
         let text = |key: &str| Some(value.get(key)?.as_str()?.to_owned());
-        Some(Self {
-            intent: text("intent_id")?,
-            status: text("status")?,
-            created_ms: parse_instant(&text("created_at")?)?,
-        })
+        Some(Self { intent: text("intent_id")?, status: text("status")? })
     }
 }

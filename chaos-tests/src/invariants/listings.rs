@@ -1,4 +1,5 @@
-//! A list has everything that it must have, nothing twice, nothing of others, newest first.
+//! A list has everything that it must have, nothing twice, nothing of others, newest first. Which is the
+//! order of ids: they begin with the time of submission.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +55,7 @@ fn check_rows(
     findings: &mut Findings,
     who: &impl Fn() -> String,
 ) {
-    let ordered = rows.is_sorted_by(|a, b| a.created_ms >= b.created_ms);
+    let ordered = rows.is_sorted_by(|a, b| a.intent >= b.intent);
     findings.expect(ordered, || format!("{}: not newest first", who()));
     let different: BTreeSet<&str> = rows.iter().map(|row| row.intent.as_str()).collect();
     findings.expect(different.len() == rows.len() && rows.len() <= listing.limit, || {
@@ -86,7 +87,7 @@ fn check_whole(
 ) {
     let listed: BTreeSet<&str> = rows.iter().map(|row| row.intent.as_str()).collect();
     // A list that is full ends somewhere; what is older is not in it.
-    let oldest_ms = rows.last().filter(|_| rows.len() >= listing.limit).map(|row| row.created_ms);
+    let oldest = rows.last().filter(|_| rows.len() >= listing.limit).map(|row| &*row.intent);
     for (intent, submits) in &known.acknowledged {
         let submit = submits[0];
         let wanted = listing.to_agent.as_ref().is_none_or(|to| *to == submit.to_agent);
@@ -94,12 +95,7 @@ fn check_whole(
         if submit.org != listing.org || !wanted || !before || listed.contains(intent) {
             continue;
         }
-        let created_ms = known.state(intent).and_then(|state| state.events.first()?.at_ms.into());
-        let cut = match (oldest_ms, created_ms) {
-            (Some(oldest), Some(created)) => created <= oldest,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
+        let cut = oldest.is_some_and(|oldest| *intent < oldest);
         findings.expect(cut, || format!("{}: {intent} is missing", who()));
     }
     findings.looked_at(listed.len());
@@ -121,25 +117,21 @@ mod tests {
 
     #[test]
     fn a_missing_intent_is_found_unless_the_list_was_full() {
-        let mut history = with_rows(|rows| drop(rows.remove(1)));
-        assert_eq!(violations(&Listings, &history), 1);
-        history.listings[0].limit = 1;
-        assert_eq!(violations(&Listings, &history), 0);
-        // One that is as new as what is listed must be there, full or not.
-        let newer = with_rows(|rows| {
-            rows.remove(1);
-            rows[0].created_ms -= 5;
-        });
-        let full =
-            History { listings: vec![Listing { limit: 1, ..newer.listings[0].clone() }], ..newer };
-        assert_eq!(violations(&Listings, &full), 1);
+        let mut oldest_gone = with_rows(|rows| drop(rows.remove(1)));
+        assert_eq!(violations(&Listings, &oldest_gone), 1);
+        oldest_gone.listings[0].limit = 1;
+        assert_eq!(violations(&Listings, &oldest_gone), 0);
+        // One that is newer than what is listed must be there, full or not.
+        let mut newest_gone = with_rows(|rows| drop(rows.remove(0)));
+        newest_gone.listings[0].limit = 1;
+        assert_eq!(violations(&Listings, &newest_gone), 1);
     }
 
     #[test]
     fn an_intent_twice_and_disorder_are_found() {
         let twice = with_rows(|rows| rows.push(rows[1].clone()));
         assert_eq!(violations(&Listings, &twice), 1);
-        let disorder = with_rows(|rows| rows[1].created_ms += 1);
+        let disorder = with_rows(|rows| rows.reverse());
         assert_eq!(violations(&Listings, &disorder), 1);
     }
 

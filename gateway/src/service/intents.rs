@@ -165,32 +165,27 @@ pub(super) fn parse_id(text: &str) -> Result<IntentId, ApiError> {
     text.parse().map_err(|_| ApiError::intent_not_found())
 }
 
-/// Merges the groups' lists, newest first. Ids break ties, so that every gateway agrees.
+/// Merges the groups' lists in the order that each of them has, which is that of ids: by the time of
+/// submission. By `created_at` a group would leave out what was submitted early and created late.
 fn newest(pages: Vec<Vec<IntentRow>>, limit: usize) -> Vec<IntentRow> {
     let mut rows: Vec<IntentRow> = pages.into_iter().flatten().collect();
-    let created = |row: &IntentRow| row.summary.as_ref().map_or(0, |summary| summary.created_at_ms);
-    rows.sort_unstable_by(|a, b| {
-        created(b).cmp(&created(a)).then_with(|| b.intent_id.cmp(&a.intent_id))
-    });
+    rows.sort_unstable_by(|a, b| b.intent_id.cmp(&a.intent_id));
     rows.truncate(limit);
     rows
 }
 
 #[cfg(test)]
 mod tests {
-    use axp_proto::log::IntentSummary;
-
     use super::*;
 
-    fn row(id: u8, created_at_ms: i64) -> IntentRow {
-        let summary = IntentSummary { created_at_ms, ..IntentSummary::default() };
-        IntentRow { intent_id: vec![id].into(), summary: Some(summary) }
+    fn row(id: u8) -> IntentRow {
+        IntentRow { intent_id: vec![id].into(), summary: None }
     }
 
     #[test]
     fn lists_are_merged_newest_first() {
-        let pages = vec![vec![row(1, 30), row(2, 10)], vec![], vec![row(3, 30), row(4, 20)]];
+        let pages = vec![vec![row(3), row(1)], vec![], vec![row(4), row(2)]];
         let ids: Vec<u8> = newest(pages, 3).iter().map(|row| row.intent_id[0]).collect();
-        assert_eq!(ids, [3, 1, 4]);
+        assert_eq!(ids, [4, 3, 2]);
     }
 }
