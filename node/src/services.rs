@@ -183,6 +183,7 @@ fn follow_members(parts: &Parts<'_>, control: &Arc<Control>) -> Arc<Membership> 
         members.clone(),
         parts.waiting.clone(),
         Clock::system(),
+        parts.config.cluster.fixed_members,
     );
     tasks.spawn("change members", Arc::clone(&membership).reconcile());
     membership

@@ -88,6 +88,10 @@ async fn three_nodes_are_healthy_and_do_the_whole_lifecycle() {
         assert_eq!(group["nodes"].as_array().unwrap().len(), 3, "{group}");
         assert!(group["rows"].as_u64() > Some(0), "{group}");
     }
+    let remove = ["cluster", "remove", "3", "--nodes", &server.nodes];
+    let refused = server.axp_plain(&remove).await;
+    assert_eq!(refused.status.code(), Some(6), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("are fixed"), "{refused:?}");
     assert!(server.stop().await.success());
 }
 

@@ -24,6 +24,10 @@ pub(super) struct Sight<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error(
+        "the members of this cluster are fixed (cluster.fixed-members), as those of axp dev are"
+    )]
+    Fixed,
+    #[error(
         "a change to the members {wanted:?} is under way: wait until it is done (axp cluster \
          members), or go back with axp cluster abort"
     )]

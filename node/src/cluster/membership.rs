@@ -55,6 +55,7 @@ pub struct Membership {
     members: Members,
     waiting: Waiting,
     clock: Clock,
+    is_fixed: bool,
     /// What a change does or waits for; empty when none is under way or this node does not lead.
     progress: watch::Sender<String>,
 }
@@ -67,9 +68,10 @@ impl Membership {
         members: Members,
         waiting: Waiting,
         clock: Clock,
+        is_fixed: bool,
     ) -> Arc<Self> {
         let progress = watch::Sender::default();
-        Arc::new(Self { control, groups, members, waiting, clock, progress })
+        Arc::new(Self { control, groups, members, waiting, clock, is_fixed, progress })
     }
 
     #[must_use]
@@ -94,6 +96,9 @@ impl Membership {
     /// # Errors
     /// When this node does not lead the control group, or the change is refused.
     pub async fn change(&self, request: &ChangeMembersRequest) -> Result<ClusterMembers, Error> {
+        if self.is_fixed {
+            return Err(Refusal::Fixed.into());
+        }
         for _ in 0..COMMIT_TRIES {
             let (row, revision) = self.confirmed_row().await?;
             let waiting: Vec<_> = self.waiting.nodes().into_iter().map(|(node, _)| node).collect();

@@ -22,6 +22,8 @@ pub struct ClusterConfig {
     /// 2000, ...) for ever and waits to be added. For Kubernetes, where a pod keeps its number when
     /// its volume is lost. Otherwise such a node is refused.
     pub renumber_empty_disks: bool,
+    /// Changes of members are refused. For nodes that live and die together, as those of `axp dev`.
+    pub fixed_members: bool,
 }
 
 /// What is between a node's configured number and those that its later disks take.
@@ -43,6 +45,7 @@ impl Default for ClusterConfig {
             bootstrap_expect: 1,
             shard_groups: 4,
             renumber_empty_disks: false,
+            fixed_members: false,
         }
     }
 }

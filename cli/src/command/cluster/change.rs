@@ -16,8 +16,8 @@ use crate::exit::{Exit, Refused};
 use crate::output;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long to look for the leader of the control group.
-const LEADER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to look for the leader of the control group, and for anybody while a change is watched.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Add nodes that wait to be let in: start them first, see `axp cluster members`.
 #[derive(Debug, Args)]
@@ -118,7 +118,7 @@ async fn run(mut request: ChangeMembersRequest, how: &HowArgs, json: bool) -> an
 
 /// Finds the leader of the control group and asks it.
 async fn ask(request: &ChangeMembersRequest, nodes: &NodesArgs) -> anyhow::Result<ClusterMembers> {
-    let until = Instant::now() + LEADER_PATIENCE;
+    let until = Instant::now() + PATIENCE;
     let mut hint: Option<String> = None;
     let mut problem = String::from("no node was asked");
     let mut turn = 0;
@@ -173,9 +173,16 @@ async fn look(row: &ClusterMembers, nodes: &NodesArgs) -> Option<View> {
 async fn watch(row: &ClusterMembers, how: &HowArgs) -> anyhow::Result<Option<View>> {
     let until = Instant::now() + Duration::from_secs(how.wait_seconds);
     let mut told = String::new();
+    let mut heard = Instant::now();
     loop {
         let view = look(row, &how.nodes).await;
+        anyhow::ensure!(
+            view.is_some() || heard.elapsed() < PATIENCE,
+            "no node answers any more: axp cluster status says why; a change goes on by itself once \
+             a majority is back"
+        );
         if let Some(view) = view {
+            heard = Instant::now();
             if view.epoch > row.epoch {
                 anyhow::bail!("somebody wants other members now: see axp cluster members");
             }

@@ -44,6 +44,8 @@ impl Nodes {
         let cluster = ClusterConfig {
             peers: peers.collect::<Result<_, _>>().context("reading the ports of the nodes")?,
             bootstrap_expect: count.into(),
+            // A node that was removed ends, and with it this process.
+            fixed_members: true,
             ..ClusterConfig::default()
         };
         // Together: none gets anywhere before it has seen the others.
