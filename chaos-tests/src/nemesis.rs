@@ -65,7 +65,7 @@ impl Needs {
     /// Whatever one of them needs.
     #[must_use]
     pub fn of(kinds: &[Kind]) -> Self {
-        kinds.iter().map(|kind| kind.nemesis().needs()).fold(Self::default(), |all, needs| Self {
+        kinds.iter().map(|kind| kind.nemesis().needs).fold(Self::default(), |all, needs| Self {
             network: all.network || needs.network,
             proxies: all.proxies || needs.proxies,
             disks: all.disks || needs.disks,
@@ -85,87 +85,79 @@ pub enum Class {
 }
 
 /// A kind of fault.
-pub trait Nemesis: fmt::Debug + Send + Sync {
-    fn name(&self) -> &'static str;
-
-    fn class(&self) -> Class;
-
-    fn needs(&self) -> Needs {
-        Needs::NOTHING
-    }
-
+#[derive(Debug)]
+pub struct Nemesis {
+    pub name: &'static str,
+    pub class: Class,
+    pub needs: Needs,
     /// Whether a node cannot be heard, by some of the others at least, while it lasts. Two of these at
     /// once could take a majority away, so they wait for each other.
-    fn takes_node(&self) -> bool;
-
+    pub takes_node: bool,
     /// Whether a gateway does not answer while it lasts; such strikes wait for each other, too.
-    fn takes_gateway(&self) -> bool {
-        false
-    }
-
+    pub takes_gateway: bool,
     /// Breaks something, waits until it shows, and heals it again.
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a>;
+    pub strike: for<'a> fn(&'a mut Scene<'_>) -> Strike<'a>,
 }
 
-const ALL: &[&dyn Nemesis] = &[
-    &kill_leader::KillLeader,
-    &kill_all::KillAll,
-    &kill_gateway::KillGateway,
-    &pause::Pause,
-    &restart::Restart,
-    &power_loss::PowerLoss,
-    &isolate::Isolate,
-    &one_way::OneWay,
-    &bridge::Bridge,
-    &flapping::Flapping,
-    &lossy::Lossy,
-    &slow_link::SlowLink,
-    &reset::Reset,
-    &lost_answers::LostAnswers,
-    &half_open::HalfOpen,
-    &slow_disk::SlowDisk,
-    &full_disk::FullDisk,
-    &sync_fails::SyncFails,
-    &bit_flip::BitFlip,
-    &old_leader::OldLeader,
-    &rolling_restart::RollingRestart,
-    &snapshot_install::SnapshotInstall,
-    &transfer_storm::TransferStorm,
-    &clock_jump::ClockJump,
-    &overload::Overload,
+const ALL: &[Nemesis] = &[
+    kill_leader::NEMESIS,
+    kill_all::NEMESIS,
+    kill_gateway::NEMESIS,
+    pause::NEMESIS,
+    restart::NEMESIS,
+    power_loss::NEMESIS,
+    isolate::NEMESIS,
+    one_way::NEMESIS,
+    bridge::NEMESIS,
+    flapping::NEMESIS,
+    lossy::NEMESIS,
+    slow_link::NEMESIS,
+    reset::NEMESIS,
+    lost_answers::NEMESIS,
+    half_open::NEMESIS,
+    slow_disk::NEMESIS,
+    full_disk::NEMESIS,
+    sync_fails::NEMESIS,
+    bit_flip::NEMESIS,
+    old_leader::NEMESIS,
+    rolling_restart::NEMESIS,
+    snapshot_install::NEMESIS,
+    transfer_storm::NEMESIS,
+    clock_jump::NEMESIS,
+    overload::NEMESIS,
 ];
 
 /// A nemesis by name.
 #[derive(Clone, Copy)]
-pub struct Kind(&'static dyn Nemesis);
+pub struct Kind(&'static Nemesis);
 
 impl Kind {
     #[must_use]
     pub fn all() -> Vec<Self> {
-        ALL.iter().map(|nemesis| Self(*nemesis)).collect()
+        ALL.iter().map(Self).collect()
     }
 
     #[must_use]
-    pub fn nemesis(self) -> &'static dyn Nemesis {
+    pub fn nemesis(self) -> &'static Nemesis {
         self.0
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.name())
+        f.write_str(self.0.name)
     }
 }
 
 impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.name())
+        f.write_str(self.0.name)
     }
 }
 
 impl PartialEq for Kind {
     fn eq(&self, other: &Self) -> bool {
-        self.0.name() == other.0.name()
+        self.0.name == other.0.name
     }
 }
 
@@ -173,9 +165,9 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::all().into_iter().find(|kind| kind.0.name() == text);
+        let found = Self::all().into_iter().find(|kind| kind.0.name == text);
         found.ok_or_else(|| {
-            let names: Vec<_> = ALL.iter().map(|nemesis| nemesis.name()).collect();
+            let names: Vec<_> = ALL.iter().map(|nemesis| nemesis.name).collect();
             format!("{text} is none of {}", names.join(", "))
         })
     }
@@ -195,7 +187,7 @@ mod tests {
 
     #[test]
     fn every_name_is_one_nemesis() {
-        let mut names: Vec<_> = ALL.iter().map(|nemesis| nemesis.name()).collect();
+        let mut names: Vec<_> = ALL.iter().map(|nemesis| nemesis.name).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ALL.len());

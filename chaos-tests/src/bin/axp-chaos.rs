@@ -150,7 +150,7 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
 
 fn list_nemeses() {
     for kind in Kind::all() {
-        let Needs { network, proxies, disks, clocks, short_logs } = kind.nemesis().needs();
+        let Needs { network, proxies, disks, clocks, short_logs } = kind.nemesis().needs;
         let needs = [
             (network, "network"),
             (proxies, "proxies"),

@@ -1,4 +1,5 @@
-//! A read that begins after a write was acknowledged sees it, at any gateway.
+//! A read that begins after a write was acknowledged sees it, at any gateway: a simple second opinion
+//! beside `linearizable`, which is a search and needs the log of the intent.
 
 use std::collections::BTreeMap;
 

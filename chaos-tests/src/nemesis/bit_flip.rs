@@ -13,8 +13,8 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt};
 use tokio::time::Instant;
 
-use super::scene::hold;
-use super::{Class, Needs, Nemesis, Scene, Strike};
+use super::scene::{Target, hold};
+use super::{Class, Needs, Nemesis, Scene};
 use crate::history::FaultRecord;
 
 /// The log, what it says is true now, or anything.
@@ -22,57 +22,42 @@ const WHERE: [&str; 3] = ["*/log/*", "*/state/*", "*"];
 const OPENS_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-#[derive(Debug)]
-pub(super) struct BitFlip;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "bit-flip",
+    class: Class::Nodes,
+    needs: Needs::DISKS,
+    takes_node: true,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for BitFlip {
-    fn name(&self) -> &'static str {
-        "bit-flip"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let Target { node, index, groups } = scene.some_leader().await?;
+    let process = &scene.cluster.nodes[index].process;
+    let fault = scene.fault(String::new(), &groups);
+    process.kill()?;
+    scene.see_leaders(&groups, Some(node)).await?;
+    let pattern = WHERE.choose(scene.rng).copied().unwrap_or("*");
+    let (bits, seed) = (scene.rng.random_range(1..=20), scene.rng.next_u64());
+    let whole = scene.cluster.disk(index)?.lock().clone();
+    let flipped = scene.cluster.disk(index)?.lock().flip_bits(pattern, bits, seed);
+    ensure!(flipped == bits, "there is nothing to damage in {pattern}");
+    let found = serve(scene, index).await?;
+    let told = match found {
+        Found::AtStart => "found at the start",
+        Found::Later => "found when it was read",
+        Found::No => "not read",
+    };
+    let what = format!("{bits} bits of node {node} flipped in {pattern}: {told}");
+    scene.record(FaultRecord { what, damage_found: found != Found::No, ..fault });
+    if found == Found::No {
+        scene.cluster.nodes[index].process.kill()?;
     }
-
-    fn class(&self) -> Class {
-        Class::Nodes
+    match found {
+        Found::AtStart => scene.cluster.disk(index)?.lock().restore(whole),
+        Found::Later | Found::No => drop(scene.cluster.disk(index)?.lock().unflip_bits()),
     }
-
-    fn needs(&self) -> Needs {
-        Needs::DISKS
-    }
-
-    fn takes_node(&self) -> bool {
-        true
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let (leader, groups) = scene.some_leader().await?;
-            let index = scene.cluster.index_of(leader.node)?;
-            let process = &scene.cluster.nodes[index].process;
-            let fault = scene.fault(String::new(), &groups);
-            process.kill()?;
-            scene.see_leaders(&groups, Some(leader.node)).await?;
-            let pattern = WHERE.choose(scene.rng).copied().unwrap_or("*");
-            let (bits, seed) = (scene.rng.random_range(1..=20), scene.rng.next_u64());
-            let whole = scene.cluster.disk(index)?.lock().clone();
-            let flipped = scene.cluster.disk(index)?.lock().flip_bits(pattern, bits, seed);
-            ensure!(flipped == bits, "there is nothing to damage in {pattern}");
-            let found = self.serve(scene, index).await?;
-            let told = match found {
-                Found::AtStart => "found at the start",
-                Found::Later => "found when it was read",
-                Found::No => "not read",
-            };
-            let what = format!("{bits} bits of node {} flipped in {pattern}: {told}", leader.node);
-            scene.record(FaultRecord { what, damage_found: found != Found::No, ..fault });
-            if found == Found::No {
-                scene.cluster.nodes[index].process.kill()?;
-            }
-            match found {
-                Found::AtStart => scene.cluster.disk(index)?.lock().restore(whole),
-                Found::Later | Found::No => drop(scene.cluster.disk(index)?.lock().unflip_bits()),
-            }
-            scene.start_again(index).await
-        })
-    }
+    scene.start_again(index).await
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,25 +68,23 @@ enum Found {
     No,
 }
 
-impl BitFlip {
-    /// Starts the damaged node and lets it serve for a while, unless it finds out and ends.
-    async fn serve(&self, scene: &mut Scene<'_>, index: usize) -> anyhow::Result<Found> {
-        let process = &scene.cluster.nodes[index].process;
-        process.start()?;
-        let deadline = Instant::now() + OPENS_WITHIN;
-        while !scene.cluster.is_ready(index).await {
-            if let Some(status) = process.ended()? {
-                ensure!(!status.success(), "a damaged node ended as if all were well");
-                let last = process.last_words()?;
-                tracing::info!(%status, last, "a damaged node ended");
-                return Ok(if is_refusal(&last) { Found::AtStart } else { Found::Later });
-            }
-            ensure!(Instant::now() < deadline, "a damaged node neither serves nor ends");
-            tokio::time::sleep(POLL).await;
+/// Starts the damaged node and lets it serve for a while, unless it finds out and ends.
+async fn serve(scene: &mut Scene<'_>, index: usize) -> anyhow::Result<Found> {
+    let process = &scene.cluster.nodes[index].process;
+    process.start()?;
+    let deadline = Instant::now() + OPENS_WITHIN;
+    while !scene.cluster.is_ready(index).await {
+        if let Some(status) = process.ended()? {
+            ensure!(!status.success(), "a damaged node ended as if all were well");
+            let last = process.last_words()?;
+            tracing::info!(%status, last, "a damaged node ended");
+            return Ok(if is_refusal(&last) { Found::AtStart } else { Found::Later });
         }
-        hold(scene.rng, 2000, 5000).await;
-        Ok(if process.ended()?.is_some() { Found::Later } else { Found::No })
+        ensure!(Instant::now() < deadline, "a damaged node neither serves nor ends");
+        tokio::time::sleep(POLL).await;
     }
+    hold(scene.rng, 2000, 5000).await;
+    Ok(if process.ended()?.is_some() { Found::Later } else { Found::No })
 }
 
 /// Whether a node ended before it took part in Raft: what it could not open it says in these words.

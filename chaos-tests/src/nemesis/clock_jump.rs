@@ -6,57 +6,42 @@ use rand::RngExt;
 use rand::seq::IndexedRandom as _;
 
 use super::scene::hold;
-use super::{Class, Needs, Nemesis, Scene, Strike};
+use super::{Class, Needs, Nemesis, Scene};
 use crate::cluster::Process;
 
 const HOUR: i64 = 3600;
 
-#[derive(Debug)]
-pub(super) struct ClockJump;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "clock-jump",
+    class: Class::Surroundings,
+    needs: Needs::CLOCKS,
+    takes_node: false,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for ClockJump {
-    fn name(&self) -> &'static str {
-        "clock-jump"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let cluster = scene.cluster;
+    let mut places: Vec<(&Process, &str)> = Vec::new();
+    places.extend(cluster.nodes.iter().map(|node| (&node.process, node.admin())));
+    places.extend(cluster.gateways.iter().map(|at| (&at.process, at.admin())));
+    let Some(&(process, admin)) = places.choose(scene.rng) else { return Ok(()) };
+    let back = scene.rng.random_range(5..=30);
+    let (offset, speed) = *[(HOUR, 1.0), (-HOUR, 1.0), (-back, 1.0), (0, 1.05), (0, 0.95)]
+        .choose(scene.rng)
+        .unwrap_or(&(HOUR, 1.0));
+    let what = format!("the clock of {} is {offset:+} s off, speed {speed}", process.name());
+    scene.broke(what, &[]);
+    process.set_clock(offset, speed)?;
+    hold(scene.rng, 3000, 8000).await;
+    let shown = crate::cluster::clock_ahead(admin).await;
+    process.set_clock(0, 1.0)?;
+    scene.healed();
+    // Whoever is down just then shows none; and drift is too little for whole seconds.
+    if let Some(shown) = shown.filter(|_| offset != 0) {
+        ensure!(is_felt(offset, shown), "{offset} s show as {shown} s");
     }
-
-    fn class(&self) -> Class {
-        Class::Surroundings
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::CLOCKS
-    }
-
-    fn takes_node(&self) -> bool {
-        false
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let cluster = scene.cluster;
-            let mut places: Vec<(&Process, &str)> = Vec::new();
-            places.extend(cluster.nodes.iter().map(|node| (&node.process, node.admin())));
-            places.extend(cluster.gateways.iter().map(|at| (&at.process, at.admin())));
-            let Some(&(process, admin)) = places.choose(scene.rng) else { return Ok(()) };
-            let back = scene.rng.random_range(5..=30);
-            let (offset, speed) = *[(HOUR, 1.0), (-HOUR, 1.0), (-back, 1.0), (0, 1.05), (0, 0.95)]
-                .choose(scene.rng)
-                .unwrap_or(&(HOUR, 1.0));
-            let what =
-                format!("the clock of {} is {offset:+} s off, speed {speed}", process.name());
-            scene.broke(what, &[]);
-            process.set_clock(offset, speed)?;
-            hold(scene.rng, 3000, 8000).await;
-            let shown = crate::cluster::clock_ahead(admin).await;
-            process.set_clock(0, 1.0)?;
-            scene.healed();
-            // Whoever is down just then shows none; and drift is too little for whole seconds.
-            if let Some(shown) = shown.filter(|_| offset != 0) {
-                ensure!(is_felt(offset, shown), "{offset} s show as {shown} s");
-            }
-            scene.see_all_led().await
-        })
-    }
+    scene.see_all_led().await
 }
 
 /// Whether a process that shows a time `shown` seconds ahead of ours has a clock that is `offset` off.

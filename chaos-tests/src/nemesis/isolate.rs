@@ -3,46 +3,31 @@
 
 use rand::RngExt;
 
-use super::scene::hold;
-use super::{Class, Needs, Nemesis, Scene, Strike};
+use super::scene::{Target, hold};
+use super::{Class, Needs, Nemesis, Scene};
 use crate::network::Place;
 
-#[derive(Debug)]
-pub(super) struct Isolate;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "isolate",
+    class: Class::Surroundings,
+    needs: Needs::NETWORK,
+    takes_node: true,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for Isolate {
-    fn name(&self) -> &'static str {
-        "isolate"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let Target { node, index, groups } = scene.some_leader().await?;
+    let mut others = scene.other_nodes(index);
+    let alone = scene.rng.random_bool(0.5);
+    if alone {
+        others.extend(scene.gateways());
     }
-
-    fn class(&self) -> Class {
-        Class::Surroundings
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::NETWORK
-    }
-
-    fn takes_node(&self) -> bool {
-        true
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let (leader, groups) = scene.some_leader().await?;
-            let index = scene.cluster.index_of(leader.node)?;
-            let mut others = scene.other_nodes(index);
-            let alone = scene.rng.random_bool(0.5);
-            if alone {
-                others.extend(scene.gateways());
-            }
-            let from = if alone { "everybody" } else { "the other nodes" };
-            let cuts = scene.cut_both(&[Place::Node(index)], &others)?;
-            let what = format!("node {} is cut off from {from}", leader.node);
-            scene.broke(what, &groups);
-            scene.see_leaders(&groups, Some(leader.node)).await?;
-            hold(scene.rng, 0, 5000).await;
-            scene.mend(cuts).await
-        })
-    }
+    let from = if alone { "everybody" } else { "the other nodes" };
+    let cuts = scene.cut_both(&[Place::Node(index)], &others)?;
+    let what = format!("node {node} is cut off from {from}");
+    scene.broke(what, &groups);
+    scene.see_leaders(&groups, Some(node)).await?;
+    hold(scene.rng, 0, 5000).await;
+    scene.mend(cuts).await
 }

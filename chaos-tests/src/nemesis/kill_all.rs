@@ -1,38 +1,28 @@
 //! F2: `kill -9` of all nodes at one moment. What is then there must come from their disks.
 
-use super::{Class, Nemesis, Scene, Strike};
+use super::{Class, Needs, Nemesis, Scene};
 
-#[derive(Debug)]
-pub(super) struct KillAll;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "kill-all",
+    class: Class::Nodes,
+    needs: Needs::NOTHING,
+    takes_node: true,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for KillAll {
-    fn name(&self) -> &'static str {
-        "kill-all"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let groups: Vec<u16> = (1..=scene.cluster.shape.shard_groups).collect();
+    scene.broke("kill -9 all nodes".to_owned(), &groups);
+    for node in &scene.cluster.nodes {
+        node.process.send_kill()?;
     }
-
-    fn class(&self) -> Class {
-        Class::Nodes
+    for node in &scene.cluster.nodes {
+        node.process.kill()?;
     }
-
-    fn takes_node(&self) -> bool {
-        true
+    for node in &scene.cluster.nodes {
+        node.process.start()?;
     }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let groups: Vec<u16> = (1..=scene.cluster.shape.shard_groups).collect();
-            scene.broke("kill -9 all nodes".to_owned(), &groups);
-            for node in &scene.cluster.nodes {
-                node.process.send_kill()?;
-            }
-            for node in &scene.cluster.nodes {
-                node.process.kill()?;
-            }
-            for node in &scene.cluster.nodes {
-                node.process.start()?;
-            }
-            scene.cluster.wait_nodes_ready().await?;
-            scene.see_leaders(&groups, None).await
-        })
-    }
+    scene.cluster.wait_nodes_ready().await?;
+    scene.see_leaders(&groups, None).await
 }

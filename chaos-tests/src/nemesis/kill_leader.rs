@@ -4,36 +4,26 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Class, Nemesis, Scene, Strike};
+use super::scene::Target;
+use super::{Class, Needs, Nemesis, Scene};
 
-#[derive(Debug)]
-pub(super) struct KillLeader;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "kill-leader",
+    class: Class::Nodes,
+    needs: Needs::NOTHING,
+    takes_node: true,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for KillLeader {
-    fn name(&self) -> &'static str {
-        "kill-leader"
-    }
-
-    fn class(&self) -> Class {
-        Class::Nodes
-    }
-
-    fn takes_node(&self) -> bool {
-        true
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let (leader, groups) = scene.some_leader().await?;
-            let index = scene.cluster.index_of(leader.node)?;
-            scene.broke(format!("kill -9 node {}", leader.node), &groups);
-            scene.cluster.nodes[index].process.kill()?;
-            scene.see_leaders(&groups, Some(leader.node)).await?;
-            // The others go on without it for a while, so that it has something to catch up with.
-            let away = Duration::from_millis(scene.rng.random_range(200..1500));
-            tokio::time::sleep(away).await;
-            scene.cluster.nodes[index].process.start()?;
-            scene.cluster.wait_node_ready(index).await
-        })
-    }
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let Target { node, index, groups } = scene.some_leader().await?;
+    scene.broke(format!("kill -9 node {node}"), &groups);
+    scene.cluster.nodes[index].process.kill()?;
+    scene.see_leaders(&groups, Some(node)).await?;
+    // The others go on without it for a while, so that it has something to catch up with.
+    let away = Duration::from_millis(scene.rng.random_range(200..1500));
+    tokio::time::sleep(away).await;
+    scene.cluster.nodes[index].process.start()?;
+    scene.cluster.wait_node_ready(index).await
 }

@@ -3,43 +3,29 @@
 
 use anyhow::ensure;
 
-use super::{Class, Needs, Nemesis, Scene, Strike};
+use super::scene::Target;
+use super::{Class, Needs, Nemesis, Scene};
 use crate::network::Place;
 
-#[derive(Debug)]
-pub(super) struct LostAnswers;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "lost-answers",
+    class: Class::Surroundings,
+    needs: Needs::PROXIES,
+    takes_node: true,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for LostAnswers {
-    fn name(&self) -> &'static str {
-        "lost-answers"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let Target { node, index, groups } = scene.some_leader().await?;
+    let before = scene.cluster.proxies()?.hurt();
+    for other in scene.other_nodes(index) {
+        scene.cluster.proxies()?.lose_answers(Place::Node(index), other);
     }
-
-    fn class(&self) -> Class {
-        Class::Surroundings
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::PROXIES
-    }
-
-    fn takes_node(&self) -> bool {
-        true
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let (leader, groups) = scene.some_leader().await?;
-            let index = scene.cluster.index_of(leader.node)?;
-            let before = scene.cluster.proxies()?.hurt();
-            for other in scene.other_nodes(index) {
-                scene.cluster.proxies()?.lose_answers(Place::Node(index), other);
-            }
-            scene.broke(format!("node {} gets no answers", leader.node), &groups);
-            scene.see_leaders(&groups, Some(leader.node)).await?;
-            scene.disturb(0..5000, |_| {}).await?;
-            let hurt = scene.cluster.proxies()?.hurt() - before;
-            ensure!(hurt.swallowed_bytes > 0, "no answer was lost");
-            Ok(())
-        })
-    }
+    scene.broke(format!("node {node} gets no answers"), &groups);
+    scene.see_leaders(&groups, Some(node)).await?;
+    scene.disturb(0..5000, |_| {}).await?;
+    let hurt = scene.cluster.proxies()?.hurt() - before;
+    ensure!(hurt.swallowed_bytes > 0, "no answer was lost");
+    Ok(())
 }

@@ -3,52 +3,37 @@
 
 use rand::RngExt;
 
-use super::scene::hold;
-use super::{Class, Nemesis, Scene, Strike};
+use super::scene::{Target, hold};
+use super::{Class, Needs, Nemesis, Scene};
 
-#[derive(Debug)]
-pub(super) struct OldLeader;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "old-leader",
+    class: Class::Nodes,
+    needs: Needs::NOTHING,
+    takes_node: true,
+    takes_gateway: true,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for OldLeader {
-    fn name(&self) -> &'static str {
-        "old-leader"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let Target { node, index, groups } = scene.some_leader().await?;
+    let at = scene.rng.random_range(0..scene.cluster.gateways.len());
+    let (leader, gateway) = (&scene.cluster.nodes[index], &scene.cluster.gateways[at]);
+    scene.broke(format!("pause node {node} and gateway {at}"), &groups);
+    gateway.process.pause()?;
+    leader.process.pause()?;
+    scene.see_leaders(&groups, Some(node)).await?;
+    scene.see_progress(&groups).await?;
+    hold(scene.rng, 0, 3000).await;
+    // Which of them is first is for chance to say.
+    if scene.rng.random_bool(0.5) {
+        gateway.process.resume()?;
+        leader.process.resume()?;
+    } else {
+        leader.process.resume()?;
+        gateway.process.resume()?;
     }
-
-    fn class(&self) -> Class {
-        Class::Nodes
-    }
-
-    fn takes_node(&self) -> bool {
-        true
-    }
-
-    fn takes_gateway(&self) -> bool {
-        true
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let (leader, groups) = scene.some_leader().await?;
-            let index = scene.cluster.index_of(leader.node)?;
-            let at = scene.rng.random_range(0..scene.cluster.gateways.len());
-            let (node, gateway) = (&scene.cluster.nodes[index], &scene.cluster.gateways[at]);
-            scene.broke(format!("pause node {} and gateway {at}", leader.node), &groups);
-            gateway.process.pause()?;
-            node.process.pause()?;
-            scene.see_leaders(&groups, Some(leader.node)).await?;
-            scene.see_progress(&groups).await?;
-            hold(scene.rng, 0, 3000).await;
-            // Which of them is first is for chance to say.
-            if scene.rng.random_bool(0.5) {
-                gateway.process.resume()?;
-                node.process.resume()?;
-            } else {
-                node.process.resume()?;
-                gateway.process.resume()?;
-            }
-            scene.healed();
-            scene.cluster.wait_node_ready(index).await?;
-            scene.cluster.wait_gateway_ready(at).await
-        })
-    }
+    scene.healed();
+    scene.cluster.wait_node_ready(index).await?;
+    scene.cluster.wait_gateway_ready(at).await
 }

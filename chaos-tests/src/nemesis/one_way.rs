@@ -3,44 +3,29 @@
 
 use rand::RngExt;
 
-use super::scene::hold;
-use super::{Class, Needs, Nemesis, Scene, Strike};
+use super::scene::{Target, hold};
+use super::{Class, Needs, Nemesis, Scene};
 use crate::network::Place;
 
-#[derive(Debug)]
-pub(super) struct OneWay;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "one-way",
+    class: Class::Surroundings,
+    needs: Needs::NETWORK,
+    takes_node: true,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for OneWay {
-    fn name(&self) -> &'static str {
-        "one-way"
-    }
-
-    fn class(&self) -> Class {
-        Class::Surroundings
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::NETWORK
-    }
-
-    fn takes_node(&self) -> bool {
-        true
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let (leader, groups) = scene.some_leader().await?;
-            let index = scene.cluster.index_of(leader.node)?;
-            let (own, others) = ([Place::Node(index)], scene.other_nodes(index));
-            let mute = scene.rng.random_bool(0.5);
-            let what = if mute { "sends" } else { "is sent" };
-            let what = format!("nothing that node {} {what} arrives", leader.node);
-            let (from, to) = if mute { (&own[..], &others[..]) } else { (&others[..], &own[..]) };
-            let cuts = scene.cut(from, to)?;
-            scene.broke(what, &groups);
-            scene.see_leaders(&groups, Some(leader.node)).await?;
-            hold(scene.rng, 0, 5000).await;
-            scene.mend(cuts).await
-        })
-    }
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let Target { node, index, groups } = scene.some_leader().await?;
+    let (own, others) = ([Place::Node(index)], scene.other_nodes(index));
+    let mute = scene.rng.random_bool(0.5);
+    let what = if mute { "sends" } else { "is sent" };
+    let what = format!("nothing that node {node} {what} arrives");
+    let (from, to) = if mute { (&own[..], &others[..]) } else { (&others[..], &own[..]) };
+    let cuts = scene.cut(from, to)?;
+    scene.broke(what, &groups);
+    scene.see_leaders(&groups, Some(node)).await?;
+    hold(scene.rng, 0, 5000).await;
+    scene.mend(cuts).await
 }

@@ -13,7 +13,7 @@ use rand::seq::IndexedRandom as _;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Class, Nemesis, Scene, Strike};
+use super::{Class, Needs, Nemesis, Scene};
 use crate::client::Client;
 use crate::cluster::first_tenant;
 use crate::history::Told;
@@ -31,52 +31,42 @@ const LASTS: Duration = Duration::from_secs(8);
 const UNDER_WAY_MAX: usize = 2048;
 const READ_BACK: usize = 100;
 
-#[derive(Debug)]
-pub(super) struct Overload;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "overload",
+    class: Class::Surroundings,
+    needs: Needs::NOTHING,
+    takes_node: false,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for Overload {
-    fn name(&self) -> &'static str {
-        "overload"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let client = Client::new(scene.cluster.urls(), &first_tenant());
+    let registered = client.register_agent("chaos-nobody", "overload").await;
+    let to_agent = registered.map_err(anyhow::Error::msg)?;
+    let mut flood = Flood { client, to_agent, run: scene.rng.next_u64() };
+    let capacity = flood.measure().await;
+    let mut rate = (TOO_MUCH * capacity).max(RATE_MIN);
+    scene.broke(format!("{rate:.0} submits/s, of which {capacity:.0} were possible"), &[]);
+    // What was measured beside other load may be far from what is possible.
+    let acknowledged = loop {
+        let (begun, acknowledged) = flood.pour(rate).await;
+        tracing::info!(rate, begun, acknowledged = acknowledged.len(), "poured");
+        let wanted = rate * LASTS.as_secs_f64();
+        let got = acknowledged.len() as f64;
+        if got < 0.9 * wanted {
+            break acknowledged;
+        }
+        ensure!(rate < RATE_MAX, "of {wanted:.0} submits {got} were possible");
+        rate *= 2.0;
+        flood.run = scene.rng.next_u64();
+    };
+    scene.healed();
+    for _ in 0..READ_BACK {
+        let intent = acknowledged.choose(scene.rng).context("nothing was acknowledged")?;
+        flood.read_back(intent).await?;
     }
-
-    fn class(&self) -> Class {
-        Class::Surroundings
-    }
-
-    fn takes_node(&self) -> bool {
-        false
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let client = Client::new(scene.cluster.urls(), &first_tenant());
-            let registered = client.register_agent("chaos-nobody", "overload").await;
-            let to_agent = registered.map_err(anyhow::Error::msg)?;
-            let mut flood = Flood { client, to_agent, run: scene.rng.next_u64() };
-            let capacity = flood.measure().await;
-            let mut rate = (TOO_MUCH * capacity).max(RATE_MIN);
-            scene.broke(format!("{rate:.0} submits/s, of which {capacity:.0} were possible"), &[]);
-            // What was measured beside other load may be far from what is possible.
-            let acknowledged = loop {
-                let (begun, acknowledged) = flood.pour(rate).await;
-                tracing::info!(rate, begun, acknowledged = acknowledged.len(), "poured");
-                let wanted = rate * LASTS.as_secs_f64();
-                let got = acknowledged.len() as f64;
-                if got < 0.9 * wanted {
-                    break acknowledged;
-                }
-                ensure!(rate < RATE_MAX, "of {wanted:.0} submits {got} were possible");
-                rate *= 2.0;
-                flood.run = scene.rng.next_u64();
-            };
-            scene.healed();
-            for _ in 0..READ_BACK {
-                let intent = acknowledged.choose(scene.rng).context("nothing was acknowledged")?;
-                flood.read_back(intent).await?;
-            }
-            scene.see_all_led().await
-        })
-    }
+    scene.see_all_led().await
 }
 
 struct Flood {

@@ -4,44 +4,34 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Class, Nemesis, Scene, Strike};
+use super::scene::Target;
+use super::{Class, Needs, Nemesis, Scene};
 
-#[derive(Debug)]
-pub(super) struct Pause;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "pause",
+    class: Class::Nodes,
+    needs: Needs::NOTHING,
+    takes_node: true,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for Pause {
-    fn name(&self) -> &'static str {
-        "pause"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let Target { node, index, groups } = scene.some_leader().await?;
+    // One in three is a stutter, around the election timeout: the leader may stay or not.
+    if scene.rng.random_bool(0.33) {
+        let millis = scene.rng.random_range(100..600);
+        let what = format!("pause node {node} for {millis} ms");
+        scene.broke(what, &[]);
+        scene.cluster.nodes[index].process.pause()?;
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        return scene.cluster.nodes[index].process.resume();
     }
-
-    fn class(&self) -> Class {
-        Class::Nodes
-    }
-
-    fn takes_node(&self) -> bool {
-        true
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let (leader, groups) = scene.some_leader().await?;
-            let index = scene.cluster.index_of(leader.node)?;
-            // One in three is a stutter, around the election timeout: the leader may stay or not.
-            if scene.rng.random_bool(0.33) {
-                let millis = scene.rng.random_range(100..600);
-                let what = format!("pause node {} for {millis} ms", leader.node);
-                scene.broke(what, &[]);
-                scene.cluster.nodes[index].process.pause()?;
-                tokio::time::sleep(Duration::from_millis(millis)).await;
-                return scene.cluster.nodes[index].process.resume();
-            }
-            scene.broke(format!("pause node {}", leader.node), &groups);
-            scene.cluster.nodes[index].process.pause()?;
-            scene.see_leaders(&groups, Some(leader.node)).await?;
-            let longer = Duration::from_millis(scene.rng.random_range(0..5000));
-            tokio::time::sleep(longer).await;
-            scene.cluster.nodes[index].process.resume()?;
-            scene.cluster.wait_node_ready(index).await
-        })
-    }
+    scene.broke(format!("pause node {node}"), &groups);
+    scene.cluster.nodes[index].process.pause()?;
+    scene.see_leaders(&groups, Some(node)).await?;
+    let longer = Duration::from_millis(scene.rng.random_range(0..5000));
+    tokio::time::sleep(longer).await;
+    scene.cluster.nodes[index].process.resume()?;
+    scene.cluster.wait_node_ready(index).await
 }

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use tokio::time::Instant;
 
 use super::scene::ELECTION_WITHIN;
-use super::{Class, Nemesis, Scene, Strike};
+use super::{Class, Needs, Nemesis, Scene};
 
 /// The drain timeout of a node and some more.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
@@ -15,39 +15,28 @@ const ENDS_WITHIN: Duration = Duration::from_secs(30);
 const LAG_MAX: u64 = 64;
 const POLL: Duration = Duration::from_millis(50);
 
-#[derive(Debug)]
-pub(super) struct RollingRestart;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "rolling-restart",
+    class: Class::Nodes,
+    needs: Needs::NOTHING,
+    takes_node: true,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for RollingRestart {
-    fn name(&self) -> &'static str {
-        "rolling-restart"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    for node in &scene.cluster.nodes {
+        let led = scene.cluster.leaders().await;
+        let led = led.iter().filter(|(_, leader)| leader.node == node.id);
+        let led: Vec<u16> = led.map(|(group, _)| *group).filter(|group| *group > 0).collect();
+        scene.broke(format!("restart node {}, in turn", node.id), &led);
+        let status = node.process.terminate(ENDS_WITHIN).await?;
+        ensure!(status.success(), "node {} ended with {status} on SIGTERM", node.id);
+        scene.leaders_seen(&led, Some(node.id)).await?;
+        scene.start_again(scene.cluster.index_of(node.id)?).await?;
+        see_all_caught_up(scene).await?;
     }
-
-    fn class(&self) -> Class {
-        Class::Nodes
-    }
-
-    fn takes_node(&self) -> bool {
-        true
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            for node in &scene.cluster.nodes {
-                let led = scene.cluster.leaders().await;
-                let led = led.iter().filter(|(_, leader)| leader.node == node.id);
-                let led: Vec<u16> =
-                    led.map(|(group, _)| *group).filter(|group| *group > 0).collect();
-                scene.broke(format!("restart node {}, in turn", node.id), &led);
-                let status = node.process.terminate(ENDS_WITHIN).await?;
-                ensure!(status.success(), "node {} ended with {status} on SIGTERM", node.id);
-                scene.leaders_seen(&led, Some(node.id)).await?;
-                scene.start_again(scene.cluster.index_of(node.id)?).await?;
-                see_all_caught_up(scene).await?;
-            }
-            Ok(())
-        })
-    }
+    Ok(())
 }
 
 /// As `axp cluster status` has it: every group is led, and nobody is behind.

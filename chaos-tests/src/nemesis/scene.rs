@@ -37,6 +37,15 @@ pub struct Scene<'a> {
     healed: bool,
 }
 
+/// A node that leads.
+pub(super) struct Target {
+    pub(super) node: u64,
+    /// Its place in the cluster.
+    pub(super) index: usize,
+    /// All shards that it leads.
+    pub(super) groups: Vec<u16>,
+}
+
 impl<'a> Scene<'a> {
     pub fn new(
         cluster: &'a Cluster,
@@ -49,14 +58,15 @@ impl<'a> Scene<'a> {
         Self { cluster, oracle, rng, nemesis, strike, follows, healed: false }
     }
 
-    /// The leader of a random shard, and all shards that it leads.
-    pub(super) async fn some_leader(&mut self) -> anyhow::Result<(Leader, Vec<u16>)> {
+    /// The leader of a random shard.
+    pub(super) async fn some_leader(&mut self) -> anyhow::Result<Target> {
         let shards = self.shards();
         let leaders = self.cluster.wait_led(&shards, None, ELECTION_WITHIN).await?;
         let group = shards.choose(self.rng).context("a cluster has shards")?;
-        let leader = leaders[group];
-        let led = leaders.iter().filter(|(_, other)| other.node == leader.node);
-        Ok((leader, led.map(|(group, _)| *group).collect()))
+        let node = leaders[group].node;
+        let led = leaders.iter().filter(|(_, other)| other.node == node);
+        let groups = led.map(|(group, _)| *group).collect();
+        Ok(Target { node, index: self.cluster.index_of(node)?, groups })
     }
 
     pub(super) fn shards(&self) -> Vec<u16> {

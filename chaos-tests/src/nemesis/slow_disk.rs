@@ -6,43 +6,28 @@ use std::time::Duration;
 use anyhow::ensure;
 use rand::RngExt;
 
-use super::scene::hold;
-use super::{Class, Needs, Nemesis, Scene, Strike};
+use super::scene::{Target, hold};
+use super::{Class, Needs, Nemesis, Scene};
 use crate::powerloss::Fault;
 
-#[derive(Debug)]
-pub(super) struct SlowDisk;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "slow-disk",
+    class: Class::Nodes,
+    needs: Needs::DISKS,
+    takes_node: false,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for SlowDisk {
-    fn name(&self) -> &'static str {
-        "slow-disk"
-    }
-
-    fn class(&self) -> Class {
-        Class::Nodes
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::DISKS
-    }
-
-    fn takes_node(&self) -> bool {
-        false
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let (leader, _) = scene.some_leader().await?;
-            let index = scene.cluster.index_of(leader.node)?;
-            let millis = scene.rng.random_range(50..=500);
-            scene.broke(format!("syncs of node {} take {millis} ms longer", leader.node), &[]);
-            let slow = Fault::SlowSync(Duration::from_millis(millis));
-            let rule = scene.cluster.disk(index)?.lock().faults.add(slow, "*");
-            hold(scene.rng, 3000, 10_000).await;
-            let hits = scene.cluster.disk(index)?.lock().faults.remove(rule);
-            scene.healed();
-            ensure!(hits > 0, "no sync was slow");
-            scene.see_all_led().await
-        })
-    }
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let Target { node, index, .. } = scene.some_leader().await?;
+    let millis = scene.rng.random_range(50..=500);
+    scene.broke(format!("syncs of node {node} take {millis} ms longer"), &[]);
+    let slow = Fault::SlowSync(Duration::from_millis(millis));
+    let rule = scene.cluster.disk(index)?.lock().faults.add(slow, "*");
+    hold(scene.rng, 3000, 10_000).await;
+    let hits = scene.cluster.disk(index)?.lock().faults.remove(rule);
+    scene.healed();
+    ensure!(hits > 0, "no sync was slow");
+    scene.see_all_led().await
 }

@@ -7,7 +7,8 @@ use anyhow::ensure;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::{Class, Needs, Nemesis, Scene, Strike};
+use super::scene::Target;
+use super::{Class, Needs, Nemesis, Scene};
 
 /// With the short logs that this nemesis asks for, a few seconds of load are enough.
 const PURGED_WITHIN: Duration = Duration::from_secs(60);
@@ -15,46 +16,31 @@ const INSTALLED_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 const INSTALLS: &str = "axp_snapshot_installs_total";
 
-#[derive(Debug)]
-pub(super) struct SnapshotInstall;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "snapshot-install",
+    class: Class::Nodes,
+    needs: Needs::SHORT_LOGS,
+    takes_node: true,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for SnapshotInstall {
-    fn name(&self) -> &'static str {
-        "snapshot-install"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let Target { node, index, groups } = scene.some_leader().await?;
+    let had = last_entries(scene, node).await;
+    ensure!(!had.is_empty(), "node {node} does not say what it has");
+    scene.broke(format!("node {node} is away until its log is gone"), &groups);
+    scene.cluster.nodes[index].process.kill()?;
+    scene.see_leaders(&groups, Some(node)).await?;
+    wait_purged(scene, &had).await?;
+    scene.start_again(index).await?;
+    scene.healed();
+    let deadline = Instant::now() + INSTALLED_WITHIN;
+    while scene.cluster.metric(index, INSTALLS).await == 0.0 {
+        ensure!(Instant::now() < deadline, "node {node} was given no snapshot");
+        tokio::time::sleep(POLL).await;
     }
-
-    fn class(&self) -> Class {
-        Class::Nodes
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::SHORT_LOGS
-    }
-
-    fn takes_node(&self) -> bool {
-        true
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let (leader, groups) = scene.some_leader().await?;
-            let index = scene.cluster.index_of(leader.node)?;
-            let had = last_entries(scene, leader.node).await;
-            ensure!(!had.is_empty(), "node {} does not say what it has", leader.node);
-            scene.broke(format!("node {} is away until its log is gone", leader.node), &groups);
-            scene.cluster.nodes[index].process.kill()?;
-            scene.see_leaders(&groups, Some(leader.node)).await?;
-            wait_purged(scene, &had).await?;
-            scene.start_again(index).await?;
-            scene.healed();
-            let deadline = Instant::now() + INSTALLED_WITHIN;
-            while scene.cluster.metric(index, INSTALLS).await == 0.0 {
-                ensure!(Instant::now() < deadline, "node {} was given no snapshot", leader.node);
-                tokio::time::sleep(POLL).await;
-            }
-            Ok(())
-        })
-    }
+    Ok(())
 }
 
 /// By group, the last entry that a node has.

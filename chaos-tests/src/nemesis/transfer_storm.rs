@@ -5,42 +5,32 @@ use rand::RngExt;
 use rand::seq::IndexedRandom as _;
 
 use super::scene::hold;
-use super::{Class, Nemesis, Scene, Strike};
+use super::{Class, Needs, Nemesis, Scene};
 
 const TIMES: std::ops::RangeInclusive<usize> = 20..=60;
 
-#[derive(Debug)]
-pub(super) struct TransferStorm;
+pub(super) const NEMESIS: Nemesis = Nemesis {
+    name: "transfer-storm",
+    class: Class::Surroundings,
+    needs: Needs::NOTHING,
+    takes_node: false,
+    takes_gateway: false,
+    strike: |scene| Box::pin(strike(scene)),
+};
 
-impl Nemesis for TransferStorm {
-    fn name(&self) -> &'static str {
-        "transfer-storm"
+async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let times = scene.rng.random_range(TIMES);
+    scene.broke(format!("leadership is handed over {times} times"), &[]);
+    let mut moved = 0;
+    for _ in 0..times {
+        moved += usize::from(hand_over(scene).await?);
+        hold(scene.rng, 10, 200).await;
     }
-
-    fn class(&self) -> Class {
-        Class::Surroundings
-    }
-
-    fn takes_node(&self) -> bool {
-        false
-    }
-
-    fn strike<'a>(&'a self, scene: &'a mut Scene<'_>) -> Strike<'a> {
-        Box::pin(async move {
-            let times = scene.rng.random_range(TIMES);
-            scene.broke(format!("leadership is handed over {times} times"), &[]);
-            let mut moved = 0;
-            for _ in 0..times {
-                moved += usize::from(hand_over(scene).await?);
-                hold(scene.rng, 10, 200).await;
-            }
-            scene.healed();
-            tracing::info!(times, moved, "healed");
-            // Overlapping faults take leaders and targets away under its hands.
-            ensure!(moved * 4 > times, "of {times} hand-overs only {moved} moved anything");
-            scene.see_all_led().await
-        })
-    }
+    scene.healed();
+    tracing::info!(times, moved, "healed");
+    // Overlapping faults take leaders and targets away under its hands.
+    ensure!(moved * 4 > times, "of {times} hand-overs only {moved} moved anything");
+    scene.see_all_led().await
 }
 
 /// Hands one shard over; whether its target leads it then.

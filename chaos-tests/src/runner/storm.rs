@@ -50,7 +50,7 @@ pub(super) async fn break_things(
     }
     let of = |class| -> Vec<Kind> {
         let kinds = plan.nemeses.iter().copied();
-        kinds.filter(|kind| kind.nemesis().class() == class).collect()
+        kinds.filter(|kind| kind.nemesis().class == class).collect()
     };
     let (nodes, surroundings) = (of(Class::Nodes), of(Class::Surroundings));
     ensure!(
@@ -86,19 +86,19 @@ impl Storm<'_> {
 
     async fn strike(&self, kind: Kind, mut rng: StdRng) -> anyhow::Result<()> {
         let nemesis = kind.nemesis();
-        let _node = if nemesis.takes_node() { Some(self.away.lock().await) } else { None };
+        let _node = if nemesis.takes_node { Some(self.away.lock().await) } else { None };
         let _gateway =
-            if nemesis.takes_gateway() { Some(self.gateway_away.lock().await) } else { None };
+            if nemesis.takes_gateway { Some(self.gateway_away.lock().await) } else { None };
         let strike = self.strikes.fetch_add(1, Ordering::Relaxed) + 1;
         let mut scene = Scene::new(
             self.cluster,
             self.oracle,
             &mut rng,
-            nemesis.name(),
+            nemesis.name,
             strike,
             self.plan.overlap,
         );
-        let struck = nemesis.strike(&mut scene).await;
+        let struck = (nemesis.strike)(&mut scene).await;
         struck.with_context(|| format!("strike {strike}, {kind}"))?;
         scene.healed();
         Ok(())
