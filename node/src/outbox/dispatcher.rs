@@ -186,12 +186,10 @@ async fn attempt(
         let jitter = rand::rng().random_range(0.5..1.0);
         tokio::time::sleep(pause.mul_f64(jitter)).await;
     }
-    let last = request.effects.last().map_or(request.after_effect, |effect| effect.number);
+    let forgets = mutant::active(Mutant::OutboxForgets);
+    let last = forgets.then(|| request.effects.last().map_or(request.after_effect, |it| it.number));
     let taken = courier.deliver(request).await;
-    match mutant::active(Mutant::OutboxForgets) {
-        true => (group, taken.or(Ok(last))),
-        false => (group, taken),
-    }
+    (group, if let Some(last) = last { taken.or(Ok(last)) } else { taken })
 }
 
 fn finish(target: &mut Target, group: GroupId, result: Result<u64, CourierError>) {
