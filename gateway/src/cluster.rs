@@ -35,6 +35,7 @@ pub(crate) use self::subscription::{Item, Subscription};
 pub(crate) use self::tables::{Tables, Versioned};
 use crate::clock::Deadline;
 use crate::config::ClusterConfig;
+use crate::net::Dial;
 
 /// One per gateway, shared by everything that asks the nodes.
 #[derive(Debug)]
@@ -48,11 +49,12 @@ impl Cluster {
     /// Starts to follow the control data; the tasks end with `stop`.
     pub(crate) fn start(
         config: &ClusterConfig,
+        dial: Dial,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Arc<Self> {
         let cache = Arc::new(Cache::default());
-        let nodes = Arc::new(Nodes::new(config.clone(), stop.clone()));
+        let nodes = Arc::new(Nodes::new(config.clone(), dial, stop.clone()));
         let router = Arc::new(Router::new(config.clone(), nodes, Arc::clone(&cache)));
         let freshness = Arc::new(Freshness::default());
         let follower = watch::Follower::new(Arc::clone(&cache), Arc::clone(&router));

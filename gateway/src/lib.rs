@@ -25,6 +25,7 @@ mod limits;
 mod media;
 pub mod metrics;
 mod model;
+pub mod net;
 mod scenario;
 mod schema;
 pub mod seed;

@@ -16,6 +16,7 @@ use crate::clock::{self, Deadline};
 use crate::cluster::{Cluster, Plan, Tables, transact};
 use crate::config::ClusterConfig;
 use crate::error::ApiError;
+use crate::net::Dial;
 use crate::service::{
     AccountPlan, hash_hex, new_id, new_key, new_token, plan_account, put, put_id, slug,
 };
@@ -97,7 +98,7 @@ async fn ensure_at(
 ) -> Result<Seeded, SeedError> {
     let config = ClusterConfig { nodes: nodes.to_vec(), ..ClusterConfig::default() };
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let cluster = Cluster::start(&config, &tasks, &stop);
+    let cluster = Cluster::start(&config, Dial::default(), &tasks, &stop);
     let seeded = ensure_in(&cluster, request, Deadline::after(patience)).await;
     stop.cancel();
     tasks.close();

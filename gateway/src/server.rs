@@ -15,7 +15,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +24,7 @@ use tower::{Service, ServiceExt as _};
 use self::stall::WriteDeadline;
 use crate::config::HttpConfig;
 use crate::metrics::{CONNECTIONS_OPEN, REFUSED_TOTAL, refused};
+use crate::net::{Listener, Stream};
 
 /// What a connection buffers before it waits for its client.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stop`; connections then finish what they are at, unless `abort` comes first.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    mut listener: Listener,
     router: Router,
     config: HttpConfig,
     connections: TaskTracker,
@@ -81,14 +81,15 @@ pub(crate) async fn serve(
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-async fn connection<S>(stream: TcpStream, router: S, config: HttpConfig, stop: CancellationToken)
-where
+async fn connection<S>(
+    stream: Box<dyn Stream>,
+    router: S,
+    config: HttpConfig,
+    stop: CancellationToken,
+) where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps its delay");
-    }
     let io = TokioIo::new(WriteDeadline::new(stream, config.write_stall_timeout()));
     // A client that hangs up ends the connection and with it the request and all that it holds.
     let serving = http1::Builder::new()

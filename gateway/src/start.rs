@@ -1,5 +1,6 @@
 //! Starting a gateway and stopping it in order.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,7 @@ use crate::admin::{self, Admin};
 use crate::clock::Deadline;
 use crate::cluster::Cluster;
 use crate::config::{self, Config, HttpConfig};
+use crate::net::{Dial, Listener};
 use crate::seed::{self, SeedRequest};
 use crate::service::{Service, follow_bindings, sweep, sweep_subscriptions};
 use crate::{grpc, http, media, metrics, server};
@@ -34,6 +36,13 @@ pub enum StartError {
     Media(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the gRPC reflection service cannot be built")]
     Reflection(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Where a gateway listens.
+struct Sockets {
+    http: Listener,
+    grpc: Option<TcpListener>,
+    admin: Option<TcpListener>,
 }
 
 /// One gateway.
@@ -61,39 +70,61 @@ impl Gateway {
     /// # Errors
     /// When the configuration is not valid or an address cannot be listened on.
     pub async fn start(config: Config) -> Result<GatewayHandle, StartError> {
-        Self::boxed_start(config).await
+        config.validate()?;
+        if metrics::recorder().is_none() {
+            tracing::debug!("metrics are kept by another part of this process");
+        }
+        let http = listen("http.listen", &config.http.listen).await?;
+        let grpc = listen("grpc.listen", &config.grpc.listen).await?;
+        let admin = match config.admin.listen.as_str() {
+            "" => None,
+            address => Some(listen("admin.listen", address).await?),
+        };
+        let sockets = Sockets { http: Listener::Tcp(http), grpc: Some(grpc), admin };
+        Self::boxed_start(config, sockets, Dial::default()).await
+    }
+
+    /// The HTTP API alone, within a network of the caller's choice, and without metrics.
+    ///
+    /// # Errors
+    /// When the configuration is not valid.
+    pub async fn start_simulated(
+        config: Config,
+        http: Listener,
+        dial: Dial,
+    ) -> Result<GatewayHandle, StartError> {
+        config.validate()?;
+        Self::boxed_start(config, Sockets { http, grpc: None, admin: None }, dial).await
     }
 
     /// As a trait object made in a plain function, all that a gateway runs is compiled once, in this
     /// crate, and not again in every program and test that starts one.
     #[inline(never)]
-    fn boxed_start(config: Config) -> BoxFuture<'static, Result<GatewayHandle, StartError>> {
-        Box::pin(Self::start_parts(config))
+    fn boxed_start(
+        config: Config,
+        sockets: Sockets,
+        dial: Dial,
+    ) -> BoxFuture<'static, Result<GatewayHandle, StartError>> {
+        Box::pin(Self::start_parts(config, sockets, dial))
     }
 
-    async fn start_parts(config: Config) -> Result<GatewayHandle, StartError> {
-        config.validate()?;
+    async fn start_parts(
+        config: Config,
+        sockets: Sockets,
+        dial: Dial,
+    ) -> Result<GatewayHandle, StartError> {
         if let Some(warning) = mutant::warning() {
             tracing::error!("{warning}");
         }
-        if metrics::recorder().is_none() {
-            tracing::debug!("metrics are kept by another part of this process");
-        }
         let storage = media::open(&config).map_err(|error| StartError::Media(error.into()))?;
-        let http_listener = listen("http.listen", &config.http.listen).await?;
-        let grpc_listener = listen("grpc.listen", &config.grpc.listen).await?;
-        let admin_listener = match config.admin.listen.as_str() {
-            "" => None,
-            address => Some(listen("admin.listen", address).await?),
-        };
         let (stop, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let (servers, background) = (TaskTracker::new(), TaskTracker::new());
-        let cluster = Cluster::start(&config.cluster, &background, &stop_background);
-        let http_address = address_of(&http_listener, "http.listen")?;
+        let cluster = Cluster::start(&config.cluster, dial, &background, &stop_background);
+        let http_address = address_of(sockets.http.local_addr(), "http.listen")?;
         let service = Arc::new(Service::new(config, http_address, cluster, storage, stop));
         let mut handle = GatewayHandle {
             http: http_address,
-            grpc: address_of(&grpc_listener, "grpc.listen")?,
+            grpc: http_address,
             admin: None,
             service: Arc::clone(&service),
             drain_timeout: service.config.server.drain_timeout(),
@@ -103,23 +134,19 @@ impl Gateway {
             stop_background,
         };
         let config = &service.config;
-        handle.serve_http(http_listener, http::router(Arc::clone(&service)), config.http.clone());
-        let grpc =
-            grpc::serve(grpc_listener, Arc::clone(&service)).map_err(StartError::Reflection)?;
-        let abort = handle.abort.clone();
-        handle.servers.spawn(async move {
-            if let Some(Err(error)) = abort.run_until_cancelled_owned(grpc).await {
-                tracing::error!(%error, "the gRPC server failed");
-            }
-        });
+        handle.serve_http(sockets.http, http::router(Arc::clone(&service)), config.http.clone());
+        if let Some(listener) = sockets.grpc {
+            handle.grpc = address_of(listener.local_addr(), "grpc.listen")?;
+            handle.serve_grpc(listener)?;
+        }
         let seeded = handle.seed();
-        if let Some(listener) = admin_listener {
-            handle.admin = Some(address_of(&listener, "admin.listen")?);
+        if let Some(listener) = sockets.admin {
+            handle.admin = Some(address_of(listener.local_addr(), "admin.listen")?);
             let router = admin::router(Admin { service: Arc::clone(&service), seeded });
             // Probes are answered to the end: also that the gateway is stopping.
             let (stop, abort) = (handle.stop_background.clone(), handle.abort.clone());
             let serving = server::serve(
-                listener,
+                Listener::Tcp(listener),
                 router,
                 HttpConfig::default(),
                 handle.background.clone(),
@@ -144,7 +171,7 @@ impl GatewayHandle {
         self.http
     }
 
-    /// Where the gRPC API is served.
+    /// Where the gRPC API is served; not at all in a simulation.
     #[must_use]
     pub fn grpc_address(&self) -> SocketAddr {
         self.grpc
@@ -176,10 +203,22 @@ impl GatewayHandle {
         self.background.wait().await;
     }
 
-    fn serve_http(&self, listener: TcpListener, router: axum::Router, config: HttpConfig) {
+    fn serve_http(&self, listener: Listener, router: axum::Router, config: HttpConfig) {
         let (stop, abort) = (self.service.stop.clone(), self.abort.clone());
         let connections = self.servers.clone();
         self.servers.spawn(server::serve(listener, router, config, connections, stop, abort));
+    }
+
+    fn serve_grpc(&self, listener: TcpListener) -> Result<(), StartError> {
+        let grpc =
+            grpc::serve(listener, Arc::clone(&self.service)).map_err(StartError::Reflection)?;
+        let abort = self.abort.clone();
+        self.servers.spawn(async move {
+            if let Some(Err(error)) = abort.run_until_cancelled_owned(grpc).await {
+                tracing::error!(%error, "the gRPC server failed");
+            }
+        });
+        Ok(())
     }
 
     /// Makes what `seed` names, however long the cluster takes to form.
@@ -267,8 +306,8 @@ async fn listen(key: &'static str, address: &str) -> Result<TcpListener, StartEr
     })
 }
 
-fn address_of(listener: &TcpListener, key: &'static str) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(|source| StartError::Listen {
+fn address_of(known: io::Result<SocketAddr>, key: &'static str) -> Result<SocketAddr, StartError> {
+    known.map_err(|source| StartError::Listen {
         key,
         address: "the bound address".to_owned(),
         source,

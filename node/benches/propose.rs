@@ -66,7 +66,7 @@ async fn start(count: u64, dir: &std::path::Path) -> (Vec<NodeHandle>, Vec<Chann
         config.cluster.bootstrap_expect = u32::try_from(count).expect("few nodes");
         config.cluster.shard_groups = SHARD_GROUPS;
         let listeners = Listeners::bind(&config.node).await.expect("free ports");
-        let address = |listener: &tokio::net::TcpListener| {
+        let address = |listener: &axp_node::net::Listener| {
             listener.local_addr().expect("a bound socket").to_string()
         };
         config.node.api_listen = address(&listeners.api);

@@ -21,7 +21,6 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +28,7 @@ pub use watchdog::Watchdog;
 
 use crate::cluster::begin::Readiness;
 use crate::cluster::drain::Drain;
+use crate::net::Listener;
 use crate::telemetry;
 
 /// What the probes look at.
@@ -45,10 +45,15 @@ pub struct Probes {
 /// # Errors
 /// When accepting connections fails for good.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     probes: Probes,
     stopping: CancellationToken,
 ) -> std::io::Result<()> {
+    let Listener::Tcp(listener) = listener else {
+        // A simulation asks nobody's probes.
+        stopping.cancelled().await;
+        return Ok(());
+    };
     let served = axum::serve(listener, router(probes));
     // Connections are not waited for: nothing here is worth delaying the end of the process.
     stopping.run_until_cancelled(async move { served.await }).await.unwrap_or(Ok(()))

@@ -20,6 +20,7 @@ pub mod inbox;
 pub mod intent;
 pub mod mail;
 pub mod metrics;
+pub mod net;
 pub mod node;
 pub mod outbox;
 pub mod push;

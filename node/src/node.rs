@@ -3,12 +3,13 @@
 mod handle;
 mod listeners;
 mod services;
+mod surroundings;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axp_proto::mutant;
-use axp_raft_store::{EngineKind, Store, StoreConfig};
+use axp_raft_store::{EngineKind, Store, StoreConfig, blocking};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -18,15 +19,18 @@ use crate::cluster::drain::Drain;
 use crate::cluster::identity::{self, Identity};
 use crate::cluster::{MalformedFounding, Members, follow, founding, leadership};
 use crate::config::{self, Config, Engine, PeerConfig};
+use crate::net::Listener;
 use crate::raft::groups::{self, Groups};
 use crate::raft::link::Links;
 use crate::raft::peer::{AddressError, Peers};
 use crate::raft::server::{Service, Started};
 use crate::shutdown::{Fatal, Tasks};
+use crate::telemetry;
 
 pub use handle::NodeHandle;
 pub use listeners::{Addresses, Listeners};
 pub use services::{Context, Services};
+pub use surroundings::{Disk, Surroundings};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +91,31 @@ impl Node {
         services: Arc<dyn Services>,
         links: Links,
     ) -> Result<NodeHandle, Error> {
+        telemetry::metrics_handle();
+        let surroundings = Surroundings { links, ..Surroundings::default() };
+        Self::start_within(config, listeners, services, surroundings).await
+    }
+
+    /// The node's own services, within a network, a disk and a clock of the caller's choice, and
+    /// without metrics.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_simulated(
+        config: Config,
+        listeners: Listeners,
+        surroundings: Surroundings,
+    ) -> Result<NodeHandle, Error> {
+        let services = Arc::new(services::NodeServices::default());
+        Self::start_within(config, listeners, services, surroundings).await
+    }
+
+    async fn start_within(
+        config: Config,
+        listeners: Listeners,
+        services: Arc<dyn Services>,
+        surroundings: Surroundings,
+    ) -> Result<NodeHandle, Error> {
         config.validate()?;
         if let Some(warning) = mutant::warning() {
             tracing::error!("{warning}");
@@ -95,7 +124,7 @@ impl Node {
         // Whoever gives up waiting drops this future: what was started must then let go of the
         // sockets and the store, too.
         let guard = tasks.stopping().drop_guard();
-        let started = boxed_start(config, listeners, services, links, &tasks);
+        let started = boxed_start(config, listeners, services, surroundings, &tasks);
         let result = tokio::select! {
             result = started => result,
             reason = tasks.fatal().wait() => Err(Error::Failed(reason)),
@@ -118,17 +147,17 @@ fn boxed_start(
     config: Config,
     listeners: Listeners,
     services: Arc<dyn Services>,
-    links: Links,
+    surroundings: Surroundings,
     tasks: &Tasks,
 ) -> BoxFuture<'_, Result<NodeHandle, Error>> {
-    Box::pin(start(config, listeners, services, links, tasks))
+    Box::pin(start(config, listeners, services, surroundings, tasks))
 }
 
 async fn start(
     mut config: Config,
     listeners: Listeners,
     services: Arc<dyn Services>,
-    links: Links,
+    surroundings: Surroundings,
     tasks: &Tasks,
 ) -> Result<NodeHandle, Error> {
     let addresses = listeners.addresses()?;
@@ -144,7 +173,7 @@ async fn start(
     };
     tasks.spawn("admin port", serve_admin(listeners.admin, probes, tasks.clone()));
 
-    let store = open_store(&config).await?;
+    let store = open_store(&config, &surroundings).await?;
     tasks.spawn("store failure", watch_store(store.failed(), tasks.fatal().clone()));
     watchdog.start(&store, tasks);
 
@@ -158,10 +187,10 @@ async fn start(
 
     // A node that waits for its peers has started: probes must not kill it for their absence.
     started.send_replace(identity.founding().is_none());
-    let founding = founding::settle(&identity, &config.cluster, &own).await?;
+    let founding = founding::settle(&identity, &config.cluster, &own, &surroundings.dial).await?;
     let members = Members::new(&founding, identity.admitted(), &config.cluster, &own)?;
     identity.set_members(members.clone());
-    let peers = connect(&members, &config, &links, tasks)?;
+    let peers = connect(&members, &config, &surroundings, tasks)?;
 
     let appliers = services.appliers(&members);
     let groups = Groups::start(&config.raft, &store, &peers, members.groups(), &*appliers).await?;
@@ -191,6 +220,7 @@ async fn start(
         readiness,
         drain,
         tasks: tasks.clone(),
+        surroundings,
     };
     services.start(&context, listeners.api);
     Ok(NodeHandle::new(context, services, store, addresses))
@@ -199,12 +229,14 @@ async fn start(
 fn connect(
     members: &Members,
     config: &Config,
-    links: &Links,
+    surroundings: &Surroundings,
     tasks: &Tasks,
 ) -> Result<Peers, AddressError> {
     let all: Vec<_> = members.iter().collect();
     let addresses = all.iter().map(|member| (member.id, member.raft_address.as_str()));
-    let peers = Peers::new(members.cluster_id(), members.own_id(), addresses, &config.raft, links)?;
+    let (links, dial) = (&surroundings.links, &surroundings.dial);
+    let own_id = members.own_id();
+    let peers = Peers::new(members.cluster_id(), own_id, addresses, &config.raft, links, dial)?;
     peers.start_pinging(config.raft.ping_interval(), tasks);
     Ok(peers)
 }
@@ -230,7 +262,7 @@ fn own_address(config: &Config, bound: &Addresses) -> PeerConfig {
     }
 }
 
-async fn open_store(config: &Config) -> Result<Arc<Store>, Error> {
+async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Arc<Store>, Error> {
     let store = StoreConfig {
         engine: match config.storage.engine {
             Engine::Fjall => EngineKind::Fjall,
@@ -240,7 +272,8 @@ async fn open_store(config: &Config) -> Result<Arc<Store>, Error> {
         cache_bytes: config.storage.cache_bytes,
         ..StoreConfig::new(&config.node.data_dir)
     };
-    let open = tokio::task::spawn_blocking(move || Store::open(&store));
+    let surroundings = surroundings.clone();
+    let open = blocking::run(move || surroundings.open_store(&store));
     Ok(open.await.map_err(|_| Error::Interrupted)??)
 }
 
@@ -254,13 +287,13 @@ async fn watch_store(mut failed: watch::Receiver<Option<String>>, fatal: Fatal) 
     std::future::pending::<()>().await;
 }
 
-async fn serve_admin(listener: tokio::net::TcpListener, probes: Probes, tasks: Tasks) {
+async fn serve_admin(listener: Listener, probes: Probes, tasks: Tasks) {
     if let Err(error) = admin::serve(listener, probes, tasks.stopping()).await {
         tasks.fatal().report(format!("the admin port failed: {error}"));
     }
 }
 
-async fn serve_raft(service: Service, listener: tokio::net::TcpListener, tasks: Tasks) {
+async fn serve_raft(service: Service, listener: Listener, tasks: Tasks) {
     if let Err(error) = service.serve(listener).await {
         tasks.fatal().report(format!("the raft port failed: {error}"));
     }

@@ -13,17 +13,17 @@ use axp_proto::node::shard_server::ShardServer;
 use axp_proto::node::{Group, NodeAddress, ShardMap};
 use axp_proto::shard_map::slots_of;
 use axp_raft_store::Applier;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::actor::leadership;
 use crate::clock::Clock;
 use crate::cluster::{Members, Membership, Waiting, follow, placement};
 use crate::config::Config;
 use crate::control::{Control, ControlApplier};
+use crate::net::Listener;
+use crate::node::Surroundings;
 use crate::push::Push;
 use crate::raft::Groups;
 use crate::raft::groups::Appliers;
@@ -82,15 +82,16 @@ pub struct Parts<'a> {
     pub appliers: &'a NodeAppliers,
     pub ready: Arc<dyn Readiness>,
     pub tasks: &'a Tasks,
+    pub surroundings: &'a Surroundings,
 }
 
 /// Starts to follow each shard's role, publishes the shard map and serves the node API.
 ///
 /// # Panics
 /// When `groups` lacks a group of the cluster: they were started from the same members.
-pub fn start(parts: &Parts<'_>, listener: TcpListener) {
+pub fn start(parts: &Parts<'_>, listener: Listener) {
     let (tasks, stopping) = (parts.tasks, parts.tasks.stopping());
-    let courier = Arc::new(NodeCourier::default());
+    let courier = Arc::new(NodeCourier::new(parts.surroundings.dial.clone()));
     let control = parts.groups.get(GroupId::CONTROL).expect("the control group was started");
     let control = Control::new(
         control.raft.clone(),
@@ -157,7 +158,7 @@ fn shards(parts: &Parts<'_>) -> BTreeMap<GroupId, Arc<Shard>> {
             raft: handle.raft.clone(),
             reader: handle.reader.clone(),
             applier: Arc::clone(applier),
-            clock: Clock::system(),
+            clock: parts.surroundings.clock.clone(),
             admission: Arc::clone(&admission),
             commands_max: limits.commands_per_shard,
             actors_max,
@@ -232,7 +233,7 @@ fn shard_map(members: &Members) -> ShardMap {
 async fn serve(
     context: Arc<Context>,
     admin: AdminRpc,
-    listener: TcpListener,
+    listener: Listener,
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let shard = ShardRpc { context: Arc::clone(&context), stop: stop.clone() };
@@ -263,10 +264,7 @@ async fn serve(
         .add_service(AdminServer::new(admin))
         .add_service(health_service)
         .add_service(reflection)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            stop.clone().cancelled_owned(),
-        );
+        .serve_with_incoming_shutdown(listener.into_incoming(), stop.clone().cancelled_owned());
     let deadline = async {
         stop.cancelled().await;
         tokio::time::sleep(DRAIN).await;

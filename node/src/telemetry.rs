@@ -120,11 +120,12 @@ fn is_exported(target: &str) -> bool {
     !NOT_EXPORTED.contains(&root)
 }
 
+static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
 /// The process-wide metrics recorder, made on first use; all nodes of a process share it.
 ///
 /// `None`: somebody installed another recorder, so there is nothing to render.
 pub fn metrics_handle() -> Option<&'static PrometheusHandle> {
-    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let install = || {
         let seconds = Matcher::Suffix("_seconds".to_owned());
         PrometheusBuilder::new()
@@ -133,7 +134,12 @@ pub fn metrics_handle() -> Option<&'static PrometheusHandle> {
             .inspect_err(|error| tracing::warn!(%error, "metrics are not recorded"))
             .ok()
     };
-    HANDLE.get_or_init(install).as_ref()
+    METRICS.get_or_init(install).as_ref()
+}
+
+/// The recorder if there is one already.
+pub fn made_metrics() -> Option<&'static PrometheusHandle> {
+    METRICS.get()?.as_ref()
 }
 
 /// The W3C `traceparent` of a span, to be kept with a command; empty when it is not traced.

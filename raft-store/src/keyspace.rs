@@ -83,6 +83,12 @@ impl LogKeys {
     }
 }
 
+/// Whether this is the key of some group's vote, in a log instance.
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) fn is_vote(key: &[u8]) -> bool {
+    matches!(key, [FIELD, _, _, field] if *field == LogField::Vote as u8)
+}
+
 /// A value of the node itself, such as its identity.
 pub(crate) fn meta(name: &str) -> Bytes {
     let mut key = BytesMut::with_capacity(1 + name.len());

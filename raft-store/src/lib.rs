@@ -12,6 +12,7 @@
 //! ```
 
 pub mod applier;
+pub mod blocking;
 mod config;
 mod digest;
 pub mod engine;
@@ -30,6 +31,7 @@ mod store;
 pub(crate) mod transaction;
 pub mod types;
 pub mod wire;
+mod workers;
 mod writer;
 
 pub use applier::Applier;
@@ -37,9 +39,13 @@ pub use config::StoreConfig;
 pub use digest::{DIGEST_VERSION, StateDigest};
 pub use engine::EngineKind;
 pub use error::Error;
+#[cfg(any(test, feature = "test-util"))]
+pub use log_store::is_durable;
 pub use log_store::{LogReader, LogStore};
 pub use reader::StateReader;
 pub use snapshot::{SnapshotData, SnapshotSink};
 pub use state_machine::{CaptureError, Captured, StateMachine, Transaction};
 pub use store::{GroupStore, Store};
 pub use types::*;
+#[cfg(any(test, feature = "test-util"))]
+pub use workers::SyncTime;

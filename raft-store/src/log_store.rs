@@ -17,6 +17,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 
+use crate::blocking;
 use crate::engine::{Batch, Engine};
 use crate::error::Error;
 use crate::keyspace::{LogField, LogKeys};
@@ -26,10 +27,14 @@ use crate::types::{Entry, LogId, TypeConfig, Vote};
 use crate::wire;
 use crate::writer::{Done, Job, Writer, Written};
 
+#[cfg(any(test, feature = "test-util"))]
+mod inspect;
 mod memory;
 mod read;
 mod recover;
 
+#[cfg(any(test, feature = "test-util"))]
+pub use inspect::is_durable;
 use memory::Memory;
 
 /// What one read hands out at most, so that no message and no step of apply grows without bound.
@@ -135,7 +140,7 @@ impl LogStore {
         }
         let (state, group) = (self.state.clone(), self.shared.keys.0);
         let sync = move || state.ensure_durable(group, index);
-        Ok(tokio::task::spawn_blocking(sync).await.map_err(io::Error::other)??)
+        Ok(blocking::run(sync).await.map_err(io::Error::other)??)
     }
 }
 

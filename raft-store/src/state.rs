@@ -23,6 +23,7 @@ use crate::metrics as names;
 use crate::record;
 use crate::types::{LogId, StoredMembership};
 use crate::wire;
+use crate::workers::Workers;
 
 pub(crate) mod generation;
 
@@ -90,7 +91,7 @@ impl GroupRecord {
         })
     }
 
-    fn decode(group: GroupId, value: &Bytes) -> Result<Self, Error> {
+    pub(crate) fn decode(group: GroupId, value: &Bytes) -> Result<Self, Error> {
         let what = || format!("group {group}: the record of the state");
         let proto: GroupRecordProto = record::decode(value, what)?;
         let membership = proto.membership.unwrap_or_default();
@@ -107,8 +108,9 @@ impl StateStore {
         engine: Arc<dyn Engine>,
         failure: Arc<Failure>,
         spool_dir: PathBuf,
+        workers: &Workers,
     ) -> Result<Self, Error> {
-        let janitor = Janitor::start(engine.clone(), failure.clone())?;
+        let janitor = Janitor::start(engine.clone(), failure.clone(), workers)?;
         let (groups, syncing) = (Mutex::default(), Mutex::default());
         let spools = AtomicU64::new(0);
         Ok(Self { engine, failure, spool_dir, spools, janitor, groups, syncing })

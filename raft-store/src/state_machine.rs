@@ -16,6 +16,7 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 
 use crate::applier::Applier;
+use crate::blocking;
 use crate::engine::View;
 use crate::error::Error;
 use crate::metrics as names;
@@ -116,7 +117,7 @@ impl StateMachine {
         let start = Instant::now();
         let written = match batch.len() {
             0..BATCH_CHANGES_BLOCKING => self.store.engine.write(batch),
-            _ => blocking(|| self.store.engine.write(batch)),
+            _ => in_place(|| self.store.engine.write(batch)),
         };
         written.inspect_err(|error| self.store.failure.set("apply", error))?;
         metrics::histogram!(names::APPLY_COMMIT_SECONDS).record(start.elapsed().as_secs_f64());
@@ -190,12 +191,12 @@ impl StateMachine {
         if self.store.engine.view_is_cheap() {
             return view();
         }
-        tokio::task::spawn_blocking(view).await.map_err(|_| Error::Closed)?
+        blocking::run(view).await.map_err(|_| Error::Closed)?
     }
 }
 
 /// Runs what may take milliseconds without holding up the other tasks of a multi-thread runtime.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+fn in_place<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),

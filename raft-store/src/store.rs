@@ -28,6 +28,9 @@ use crate::reader::StateReader;
 use crate::snapshot::{self, SnapshotSink};
 use crate::state::StateStore;
 use crate::state_machine::StateMachine;
+#[cfg(any(test, feature = "test-util"))]
+use crate::workers::SyncTime;
+use crate::workers::Workers;
 use crate::writer::Writer;
 
 mod guarded;
@@ -78,7 +81,7 @@ impl Store {
         let log = engine::open(config.engine, &config.dir.join("log"), tuning(true))?;
         let state = engine::open(config.engine, &config.dir.join("state"), tuning(false))?;
         format::sync_dirs(&config.dir)?;
-        Self::start(config, log, state, Some(lock))
+        Self::start(config, log, state, Some(lock), &Workers::Threads)
     }
 
     /// A store over engines of the caller's choice.
@@ -91,7 +94,23 @@ impl Store {
         log: Arc<dyn Engine>,
         state: Arc<dyn Engine>,
     ) -> Result<Arc<Self>, Error> {
-        Self::start(config, log, state, None)
+        Self::start(config, log, state, None, &Workers::Threads)
+    }
+
+    /// The same without a thread: the store works in tasks of the current runtime, and syncs of
+    /// its log take as long as `sync_time` says. A runtime that ends takes them with it, as a crash
+    /// would.
+    ///
+    /// # Errors
+    /// As `open`.
+    #[cfg(any(test, feature = "test-util"))]
+    pub fn open_simulated(
+        config: &StoreConfig,
+        log: Arc<dyn Engine>,
+        state: Arc<dyn Engine>,
+        sync_time: SyncTime,
+    ) -> Result<Arc<Self>, Error> {
+        Self::start(config, log, state, None, &Workers::Tasks(sync_time))
     }
 
     fn start(
@@ -99,6 +118,7 @@ impl Store {
         log: Arc<dyn Engine>,
         state: Arc<dyn Engine>,
         lock: Option<format::DirLock>,
+        workers: &Workers,
     ) -> Result<Arc<Self>, Error> {
         metrics::describe();
         let snapshots = config.dir.join("snapshots");
@@ -107,9 +127,14 @@ impl Store {
         let log = Guarded::wrap(log, &usage);
         let state = Guarded::wrap(state, &usage);
         let failure = Arc::new(Failure::new());
-        let writer =
-            Writer::start(log.clone(), failure.clone(), config.linger, config.queue_bytes_max)?;
-        let state = StateStore::new(state, failure.clone(), snapshots.clone())?;
+        let writer = Writer::start(
+            log.clone(),
+            failure.clone(),
+            config.linger,
+            config.queue_bytes_max,
+            workers,
+        )?;
+        let state = StateStore::new(state, failure.clone(), snapshots.clone(), workers)?;
         Ok(Arc::new(Self {
             log,
             state: Arc::new(state),

@@ -26,6 +26,9 @@ use crate::failure::Failure;
 use crate::keyspace::{CHAIN_KEY, Chain};
 use crate::metrics as names;
 use crate::types::TypeConfig;
+#[cfg(any(test, feature = "test-util"))]
+use crate::workers::SyncTime;
+use crate::workers::Workers;
 
 /// What one write and one sync take at most.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -107,6 +110,7 @@ impl Writer {
         failure: Arc<Failure>,
         linger: Duration,
         queue_bytes_max: usize,
+        workers: &Workers,
     ) -> Result<Self, Error> {
         let chain = match engine.get(CHAIN_KEY)? {
             None => Chain::default(),
@@ -126,13 +130,7 @@ impl Writer {
             room_permits,
             queued_bytes: AtomicU64::new(0),
         });
-        let thread = WriterThread { queue, shared: shared.clone(), linger, chain };
-        let spawned = thread::Builder::new().name("axp-writer".to_owned()).spawn(|| thread.run());
-        spawned.map_err(|source| Error::Engine {
-            engine: "any",
-            action: "start the writer thread",
-            source: source.into(),
-        })?;
+        WriterLoop { queue, shared: shared.clone(), linger, chain }.start(workers)?;
         Ok(Self { jobs, shared })
     }
 
@@ -161,20 +159,56 @@ impl Writer {
     }
 }
 
-struct WriterThread {
+struct WriterLoop {
     queue: mpsc::Receiver<Queued>,
     shared: Arc<Shared>,
     linger: Duration,
     chain: Chain,
 }
 
-impl WriterThread {
+impl WriterLoop {
+    fn start(self, workers: &Workers) -> Result<(), Error> {
+        match workers {
+            Workers::Threads => {
+                let spawned =
+                    thread::Builder::new().name("axp-writer".to_owned()).spawn(|| self.run());
+                spawned.map(drop).map_err(|source| Error::Engine {
+                    engine: "any",
+                    action: "start the writer thread",
+                    source: source.into(),
+                })
+            }
+            #[cfg(any(test, feature = "test-util"))]
+            Workers::Tasks(sync_time) => {
+                tokio::spawn(self.run_as_task(sync_time.clone()));
+                Ok(())
+            }
+        }
+    }
+
     fn run(mut self) {
         let _guard = PanicGuard(self.shared.failure.clone());
         let mut jobs = Vec::new();
         while let Some(first) = self.queue.blocking_recv() {
             self.gather(first, &mut jobs);
-            self.process(&mut jobs);
+            let result = self.write(&mut jobs).and_then(|sync| self.sync(sync));
+            self.complete(&mut jobs, result);
+        }
+    }
+
+    /// The same where waiting for the disk is waiting for a timer.
+    #[cfg(any(test, feature = "test-util"))]
+    async fn run_as_task(mut self, sync_time: SyncTime) {
+        let _guard = PanicGuard(self.shared.failure.clone());
+        let mut jobs = Vec::new();
+        while let Some(first) = self.queue.recv().await {
+            self.gather(first, &mut jobs);
+            let written = self.write(&mut jobs);
+            if let Ok(true) = written {
+                tokio::time::sleep(sync_time.next()).await;
+            }
+            let result = written.and_then(|sync| self.sync(sync));
+            self.complete(&mut jobs, result);
         }
     }
 
@@ -201,10 +235,7 @@ impl WriterThread {
         metrics::histogram!(names::WRITER_BATCH_BYTES).record(bytes as f64);
     }
 
-    fn process(&mut self, jobs: &mut Vec<Queued>) {
-        let result = self.shared.failure.check().and_then(|()| {
-            self.write(jobs).inspect_err(|error| self.shared.failure.set("log write", error))
-        });
+    fn complete(&mut self, jobs: &mut Vec<Queued>, result: Result<(), Error>) {
         // The chain of causes is already in the failure; every waiting job hears the same.
         let failure = result.err().map(|error| error.chain());
         let mut permits = 0;
@@ -218,7 +249,9 @@ impl WriterThread {
         metrics::gauge!(names::WRITER_QUEUE_BYTES).set(left as f64);
     }
 
-    fn write(&mut self, jobs: &mut [Queued]) -> Result<(), Error> {
+    /// Writes what was gathered as one batch; whether somebody relies on it being durable.
+    fn write(&mut self, jobs: &mut [Queued]) -> Result<bool, Error> {
+        self.shared.failure.check()?;
         let mut batch = Batch::default();
         let next = Chain { number: self.chain.number + 1, synced: self.chain.synced };
         batch.put(CHAIN_KEY, next.encode());
@@ -230,7 +263,8 @@ impl WriterThread {
             }
             sync |= queued.job.sync;
         }
-        self.shared.engine.write(batch)?;
+        let fail = |error: &Error| self.shared.failure.set("log write", error);
+        self.shared.engine.write(batch).inspect_err(fail)?;
         self.chain = next;
         for queued in jobs {
             if let Some(written) = queued.job.written.take() {
@@ -238,9 +272,14 @@ impl WriterThread {
             }
         }
         let later = mutant::active(Mutant::SyncLater) && !self.chain.number.is_multiple_of(64);
-        if sync && !later {
+        Ok(sync && !later)
+    }
+
+    fn sync(&mut self, sync: bool) -> Result<(), Error> {
+        if sync {
             let start = Instant::now();
-            self.sync()?;
+            let fail = |error: &Error| self.shared.failure.set("log write", error);
+            self.sync_once().inspect_err(fail)?;
             metrics::histogram!(names::WRITER_SYNC_SECONDS).record(start.elapsed().as_secs_f64());
             self.chain.synced = self.chain.number;
         }
@@ -248,7 +287,7 @@ impl WriterThread {
     }
 
     /// Never a second time after an error: the kernel has marked the pages clean.
-    fn sync(&self) -> Result<(), Error> {
+    fn sync_once(&self) -> Result<(), Error> {
         let synced = self.shared.engine.sync();
         if synced.is_err() && mutant::active(Mutant::SyncRetried) {
             return self.shared.engine.sync();

@@ -20,6 +20,7 @@ use super::commands::Commands;
 use super::hub::Hub;
 use crate::clock;
 use crate::config::ClusterConfig;
+use crate::net::Dial;
 
 /// More nodes than any cluster has: bounds what hints can make us connect to.
 const LINKS_MAX: usize = 256;
@@ -50,7 +51,7 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    fn new(address: &str, config: &ClusterConfig) -> Option<Self> {
+    fn new(address: &str, config: &ClusterConfig, dial: &Dial) -> Option<Self> {
         // Explicit windows and no adaptive one: see libraries.md on small frames and windows.
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .ok()?
@@ -61,13 +62,13 @@ impl Link {
             .http2_keep_alive_interval(Duration::from_secs(3))
             .keep_alive_timeout(Duration::from_secs(3))
             .keep_alive_while_idle(true);
-        let commands = (0..config.channels_per_node).map(|_| endpoint.connect_lazy());
+        let commands = (0..config.channels_per_node).map(|_| dial.channel(&endpoint));
         Some(Self {
             address: Arc::from(address),
             commands: commands.collect(),
             next: AtomicUsize::new(0),
-            streams: endpoint.connect_lazy(),
-            batches: endpoint.connect_lazy(),
+            streams: dial.channel(&endpoint),
+            batches: dial.channel(&endpoint),
             executing: tokio::sync::Mutex::new(None),
             hub: tokio::sync::Mutex::new(None),
             suspect_until_ms: AtomicI64::new(0),
@@ -160,14 +161,15 @@ impl Link {
 #[derive(Debug)]
 pub(crate) struct Nodes {
     config: ClusterConfig,
+    dial: Dial,
     links: ArcSwap<HashMap<Arc<str>, Arc<Link>>>,
     adding: Mutex<()>,
     stop: CancellationToken,
 }
 
 impl Nodes {
-    pub(super) fn new(config: ClusterConfig, stop: CancellationToken) -> Self {
-        Self { config, links: ArcSwap::default(), adding: Mutex::new(()), stop }
+    pub(super) fn new(config: ClusterConfig, dial: Dial, stop: CancellationToken) -> Self {
+        Self { config, dial, links: ArcSwap::default(), adding: Mutex::new(()), stop }
     }
 
     pub(super) fn stop(&self) -> &CancellationToken {
@@ -188,7 +190,7 @@ impl Nodes {
             tracing::warn!(address, "a node is ignored: there are too many already");
             return None;
         }
-        let Some(link) = Link::new(address, &self.config) else {
+        let Some(link) = Link::new(address, &self.config, &self.dial) else {
             tracing::warn!(address, "a node is ignored: its address cannot be read");
             return None;
         };

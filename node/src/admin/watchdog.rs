@@ -63,7 +63,7 @@ impl Watchdog {
     async fn beat_runtime(self: Arc<Self>) {
         loop {
             self.beat(&self.runtime_ms);
-            if let Some(handle) = telemetry::metrics_handle() {
+            if let Some(handle) = telemetry::made_metrics() {
                 handle.run_upkeep();
             }
             tokio::time::sleep(RUNTIME_BEAT).await;

@@ -31,6 +31,7 @@ use super::identity::{self, Identity};
 use super::members::founded;
 use crate::clock::Clock;
 use crate::config::{ClusterConfig, PeerConfig, RENUMBER_STEP};
+use crate::net::Dial;
 use crate::raft::peer::{AddressError, connect};
 
 const ASK_INTERVAL: Duration = Duration::from_millis(250);
@@ -94,6 +95,7 @@ pub async fn settle(
     identity: &Identity,
     cluster: &ClusterConfig,
     own: &PeerConfig,
+    dial: &Dial,
 ) -> Result<Founding, Error> {
     if let Some(founding) = identity.founding() {
         return match place(founding, identity.admitted(), identity)? {
@@ -107,7 +109,7 @@ pub async fn settle(
     let is_founder = cluster.peers.is_empty() || cluster.peer(own.id).is_some();
     let mut peers = BTreeMap::new();
     for peer in cluster.peers.iter().filter(|peer| peer.id != own.id) {
-        peers.insert(peer.id, connect(&peer.raft_address)?);
+        peers.insert(peer.id, connect(&peer.raft_address, dial)?);
     }
     let mut reported: Option<Instant> = None;
     loop {
@@ -147,7 +149,7 @@ pub async fn settle(
                 // Whoever leads the control group must hear it, founder or not.
                 for (id, address) in members {
                     if id != own.id && !peers.contains_key(&id) {
-                        peers.insert(id, connect(&address)?);
+                        peers.insert(id, connect(&address, dial)?);
                     }
                 }
             }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use axp_proto::node::ClusterMembers;
 use axp_proto::raft::{Founding, HelloRequest, HelloResponse};
-use axp_raft_store::Store;
+use axp_raft_store::{Store, blocking};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -193,9 +193,8 @@ async fn read<M: prost::Message + Default>(
     name: &'static str,
 ) -> Result<Option<M>, Error> {
     let store = Arc::clone(store);
-    let bytes = tokio::task::spawn_blocking(move || store.read_meta(name))
-        .await
-        .map_err(|_| Error::Interrupted)??;
+    let bytes =
+        blocking::run(move || store.read_meta(name)).await.map_err(|_| Error::Interrupted)??;
     bytes.map(|bytes| M::decode(bytes).map_err(|error| Error::Decode(name, error))).transpose()
 }
 

@@ -6,13 +6,14 @@ use tokio::net::TcpListener;
 
 use super::Error;
 use crate::config::NodeConfig;
+use crate::net::Listener;
 
 /// The three ports of a node.
 #[derive(Debug)]
 pub struct Listeners {
-    pub api: TcpListener,
-    pub raft: TcpListener,
-    pub admin: TcpListener,
+    pub api: Listener,
+    pub raft: Listener,
+    pub admin: Listener,
 }
 
 /// Where a node really listens.
@@ -35,7 +36,7 @@ impl Listeners {
     }
 
     pub(super) fn addresses(&self) -> Result<Addresses, Error> {
-        let of = |key: &'static str, listener: &TcpListener| {
+        let of = |key: &'static str, listener: &Listener| {
             listener.local_addr().map_err(|source| Error::Listen {
                 key,
                 address: String::new(),
@@ -50,8 +51,8 @@ impl Listeners {
     }
 }
 
-async fn bind(key: &'static str, address: &str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen {
+async fn bind(key: &'static str, address: &str) -> Result<Listener, Error> {
+    TcpListener::bind(address).await.map(Listener::from).map_err(|source| Error::Listen {
         key,
         address: address.to_owned(),
         source,

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use tokio::net::TcpListener;
-
+use super::Surroundings;
 use crate::cluster::begin::Readiness;
 use crate::cluster::drain::Drain;
 use crate::cluster::{Members, Waiting};
 use crate::config::Config;
+use crate::net::Listener;
 use crate::raft::Groups;
 use crate::raft::groups::Appliers;
 use crate::services::{self, NodeAppliers};
@@ -27,6 +27,7 @@ pub struct Context {
     pub drain: Drain,
     /// Background work goes here; it ends when the node stops, after leadership was handed over.
     pub tasks: Tasks,
+    pub surroundings: Surroundings,
 }
 
 /// What drives the groups' state, and what serves the node API.
@@ -35,7 +36,7 @@ pub trait Services: fmt::Debug + Send + Sync {
     fn appliers(&self, members: &Members) -> Arc<dyn Appliers>;
 
     /// Called once, when every group runs.
-    fn start(&self, context: &Context, api: TcpListener);
+    fn start(&self, context: &Context, api: Listener);
 }
 
 /// Shards, control group and node API.
@@ -53,7 +54,7 @@ impl Services for NodeServices {
         Arc::clone(self.made(members.shard_groups())) as _
     }
 
-    fn start(&self, context: &Context, api: TcpListener) {
+    fn start(&self, context: &Context, api: Listener) {
         let parts = services::Parts {
             config: &context.config,
             members: &context.members,
@@ -62,6 +63,7 @@ impl Services for NodeServices {
             appliers: self.made(context.members.shard_groups()),
             ready: Arc::new(context.readiness.clone()),
             tasks: &context.tasks,
+            surroundings: &context.surroundings,
         };
         services::start(&parts, api);
     }

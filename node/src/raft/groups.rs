@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use axp_proto::ids::GroupId;
 use axp_proto::mutant::{self, Mutant};
-use axp_raft_store::{Applier, GroupStore, NodeAddress, Raft, StateReader, Store, TypeConfig};
+use axp_raft_store::{
+    Applier, GroupStore, NodeAddress, Raft, StateReader, Store, TypeConfig, blocking,
+};
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{Fatal as RaftFatal, InitializeError, RaftError};
 use openraft::{Config as OpenraftConfig, RaftMetrics, SnapshotPolicy, StepDownPolicy};
@@ -182,7 +184,7 @@ async fn open(
     applier: Arc<dyn Applier>,
 ) -> Result<GroupStore, Error> {
     let store = Arc::clone(store);
-    let open = tokio::task::spawn_blocking(move || {
+    let open = blocking::run(move || {
         let replica = store.open_group(group, applier)?;
         replica.log.check_vote()?;
         Ok(replica)

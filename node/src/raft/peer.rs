@@ -11,7 +11,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axp_proto::raft::PingRequest;
 use axp_proto::raft::raft_client::RaftClient;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +21,7 @@ use super::link::Links;
 use super::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 use crate::config::RaftConfig;
 use crate::metrics as names;
+use crate::net::Dial;
 use crate::shutdown::Tasks;
 
 /// How long a connection attempt may take, and how soon a dead connection is noticed: a peer that
@@ -42,7 +42,7 @@ pub struct AddressError {
 ///
 /// # Errors
 /// When the address cannot be part of a URI.
-pub fn connect(address: &str) -> Result<RaftClient<Channel>, AddressError> {
+pub fn connect(address: &str, dial: &Dial) -> Result<RaftClient<Channel>, AddressError> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|source| AddressError { address: address.to_owned(), source })?
         .connect_timeout(CONNECT_TIMEOUT)
@@ -53,7 +53,7 @@ pub fn connect(address: &str) -> Result<RaftClient<Channel>, AddressError> {
         .http2_adaptive_window(false)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES);
-    Ok(RaftClient::new(endpoint.connect_lazy())
+    Ok(RaftClient::new(dial.channel(&endpoint))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX))
 }
@@ -82,6 +82,7 @@ pub struct Peer {
     pub(super) appends: RaftClient<Channel>,
     pub(super) snapshots: RaftClient<Channel>,
     pub(super) links: Links,
+    dial: Dial,
     breaker: Breaker,
     /// Asks for a ping before its time.
     doubted: Notify,
@@ -96,15 +97,17 @@ impl Peer {
         id: u64,
         address: &str,
         links: Links,
+        dial: &Dial,
         breaker_after: Duration,
     ) -> Result<Self, AddressError> {
         Ok(Self {
             id,
             address: address.to_owned(),
-            control: connect(address)?,
-            appends: connect(address)?,
-            snapshots: connect(address)?,
+            control: connect(address, dial)?,
+            appends: connect(address, dial)?,
+            snapshots: connect(address, dial)?,
             links,
+            dial: dial.clone(),
             breaker: Breaker::new(breaker_after),
             doubted: Notify::new(),
             gone: watch::Sender::new(0),
@@ -189,9 +192,9 @@ impl Peer {
     /// Whether nobody listens at the address. A failed ping does not tell: it may have been the old
     /// connection that broke.
     async fn knock(&self) -> Heard {
-        match TcpStream::connect(&self.address).await {
+        match self.dial.knock(&self.address).await {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => Heard::Refused,
-            Ok(_) | Err(_) => Heard::Nothing,
+            Ok(()) | Err(_) => Heard::Nothing,
         }
     }
 
@@ -223,6 +226,7 @@ struct Inner {
     node_id: u64,
     breaker_after: Duration,
     links: Links,
+    dial: Dial,
     peers: ArcSwap<BTreeMap<u64, Arc<Peer>>>,
     changing: Mutex<()>,
     /// Set once pings have begun; whoever becomes a peer later is pinged from then on.
@@ -248,12 +252,14 @@ impl Peers {
         addresses: impl Iterator<Item = (u64, &'a str)>,
         config: &RaftConfig,
         links: &Links,
+        dial: &Dial,
     ) -> Result<Self, AddressError> {
         let peers = Self(Arc::new(Inner {
             cluster_id: cluster_id.into(),
             node_id,
             breaker_after: config.breaker_after(),
             links: links.clone(),
+            dial: dial.clone(),
             peers: ArcSwap::default(),
             changing: Mutex::new(()),
             pinging: OnceLock::new(),
@@ -295,7 +301,9 @@ impl Peers {
         if let Some(peer) = known.get(&id) {
             return Ok(Arc::clone(peer));
         }
-        let peer = Peer::new(id, address, self.0.links.clone(), self.0.breaker_after)?;
+        let inner = &*self.0;
+        let peer =
+            Peer::new(id, address, inner.links.clone(), &inner.dial, inner.breaker_after)?;
         let peer = Arc::new(peer);
         let mut peers = BTreeMap::clone(&known);
         peers.insert(id, Arc::clone(&peer));

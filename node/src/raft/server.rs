@@ -21,17 +21,16 @@ use axp_raft_store::wire::vote_to_proto;
 use axp_raft_store::{Raft, Store, TypeConfig};
 use futures_util::stream::BoxStream;
 use openraft::errors::{Fatal as RaftFatal, RaftError};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, Peers, STREAM_WINDOW_BYTES, replicas, snapshot,
     wire,
 };
+use crate::net::Listener;
 use crate::shutdown::Fatal;
 
 mod append_answers;
@@ -97,12 +96,12 @@ impl Service {
     ///
     /// # Errors
     /// When accepting connections fails for good.
-    pub async fn serve(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
+    pub async fn serve(self, listener: Listener) -> Result<(), tonic::transport::Error> {
         let stopping = self.stopping.clone();
         let service = RaftServer::new(self)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = listener.into_incoming();
         let server = Server::builder()
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)

@@ -15,7 +15,7 @@ use axp_raft_store::snapshot::FORMAT_VERSION;
 use axp_raft_store::wire::{
     log_id_to_proto, stored_membership_from_proto, stored_membership_to_proto, vote_to_proto,
 };
-use axp_raft_store::{SnapshotData, SnapshotMeta, Store, TypeConfig, Vote};
+use axp_raft_store::{SnapshotData, SnapshotMeta, Store, TypeConfig, Vote, blocking};
 use openraft::errors::ErrorSource as _;
 use openraft::errors::{ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::impls::BoxedErrorSource;
@@ -30,6 +30,7 @@ use tonic::{Status, Streaming};
 use super::peer::Peer;
 use super::wire;
 use crate::metrics as names;
+use crate::tasks;
 
 /// Chunks of at most 1 MiB that are read ahead of the network.
 const CHUNKS_AHEAD: usize = 4;
@@ -134,29 +135,40 @@ async fn stall(moved: &AtomicU64, timeout: Duration) {
 
 type ReadResult = tokio::task::JoinHandle<Result<(), axp_raft_store::Error>>;
 
-/// Reads the snapshot on a thread of its own, as far ahead as the channel lets it. The receiver
-/// going away is no error: then the transfer has ended for a reason of its own.
+/// Reads the snapshot as far ahead as the channel lets it. The receiver going away is no error:
+/// then the transfer has ended for a reason of its own.
 fn read_ahead(
     header: SnapshotHeader,
     data: SnapshotData,
 ) -> (mpsc::Receiver<SnapshotChunk>, ReadResult) {
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    let read = tokio::task::spawn_blocking(move || {
-        let send = |kind| sender.blocking_send(SnapshotChunk { kind: Some(kind) }).is_ok();
-        if !send(Kind::Header(header)) {
+    (receiver, tasks::spawn("snapshot read", read_into(sender, header, data)))
+}
+
+async fn read_into(
+    sender: mpsc::Sender<SnapshotChunk>,
+    header: SnapshotHeader,
+    data: SnapshotData,
+) -> Result<(), axp_raft_store::Error> {
+    let send = async |kind| sender.send(SnapshotChunk { kind: Some(kind) }).await.is_ok();
+    if !send(Kind::Header(header)).await {
+        return Ok(());
+    }
+    let mut chunks = data.into_chunks();
+    loop {
+        // Reading a chunk blocks.
+        let read = blocking::run(move || (chunks.next(), chunks)).await;
+        let (chunk, rest) =
+            read.map_err(|error| axp_raft_store::Error::Snapshot(error.to_string()))?;
+        chunks = rest;
+        let Some(chunk) = chunk else { break };
+        if !send(Kind::Data(chunk?)).await {
             return Ok(());
         }
-        let mut chunks = data.into_chunks();
-        for chunk in chunks.by_ref() {
-            if !send(Kind::Data(chunk?)) {
-                return Ok(());
-            }
-        }
-        let (bytes, crc32c) = chunks.end();
-        send(Kind::End(SnapshotEnd { bytes, crc32c }));
-        Ok(())
-    });
-    (receiver, read)
+    }
+    let (bytes, crc32c) = chunks.end();
+    send(Kind::End(SnapshotEnd { bytes, crc32c })).await;
+    Ok(())
 }
 
 /// A snapshot on its way in.
@@ -198,14 +210,14 @@ impl Reception {
     ) -> Result<(Vote, Snapshot), Status> {
         let (vote, meta) = self.meta()?;
         let store = Arc::clone(store);
-        let mut sink = blocking(move || store.receive_snapshot(group)).await?;
+        let mut sink = on_disk(move || store.receive_snapshot(group)).await?;
         loop {
             match next(&mut self.chunks, self.stall_timeout).await? {
                 Kind::Data(data) => {
-                    sink = blocking(move || sink.write(data).map(|()| sink)).await?;
+                    sink = on_disk(move || sink.write(data).map(|()| sink)).await?;
                 }
                 Kind::End(end) => {
-                    let data = blocking(move || sink.finish(end.bytes, end.crc32c)).await?;
+                    let data = on_disk(move || sink.finish(end.bytes, end.crc32c)).await?;
                     return Ok((vote, Snapshot { meta, snapshot: data }));
                 }
                 Kind::Header(_) => {
@@ -244,10 +256,10 @@ async fn next(
         .ok_or_else(|| Status::data_loss("the snapshot ended before its end"))
 }
 
-async fn blocking<T: Send + 'static>(
+async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, axp_raft_store::Error> + Send + 'static,
 ) -> Result<T, Status> {
-    match tokio::task::spawn_blocking(work).await {
+    match blocking::run(work).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             Err(Status::internal(format!("the snapshot cannot be taken: {}", error.chain())))

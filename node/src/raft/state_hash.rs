@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axp_raft_store::{CaptureError, Snapshot, StateDigest};
+use axp_raft_store::{CaptureError, Snapshot, StateDigest, blocking};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -91,7 +91,7 @@ async fn read(snapshot: Snapshot) -> Result<StateDigest, Error> {
     let stop = Arc::new(AtomicBool::new(false));
     // When the caller is gone, this future is dropped, and the thread stops reading.
     let _stop = StopOnDrop(Arc::clone(&stop));
-    let reading = tokio::task::spawn_blocking(move || StateDigest::of(&snapshot, &stop));
+    let reading = blocking::run(move || StateDigest::of(&snapshot, &stop));
     let digest = reading.await.map_err(|_| Error::Stopped)?;
     digest.map_err(|error| Error::Storage(error.chain()))?.ok_or(Error::Stopped)
 }

@@ -14,6 +14,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tonic::transport::{Channel, Endpoint};
 
 use super::Context;
+use crate::net::Dial;
 use crate::outbox::{Courier, CourierError};
 use crate::shard::ExecuteError;
 
@@ -22,14 +23,20 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Finds the leader of the target group, by what this node's own replica knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct NodeCourier {
+    dial: Dial,
     /// Set once the shards exist, which need a courier to be made.
     context: OnceLock<Weak<Context>>,
     channels: Mutex<HashMap<String, Channel>>,
 }
 
 impl NodeCourier {
+    #[must_use]
+    pub fn new(dial: Dial) -> Self {
+        Self { dial, context: OnceLock::new(), channels: Mutex::default() }
+    }
+
     /// Gives the courier the node that it works for.
     pub fn attach(&self, context: Weak<Context>) {
         self.context.set(context).ok();
@@ -67,14 +74,14 @@ impl NodeCourier {
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
         }
-        let channel = Endpoint::from_shared(format!("http://{address}"))?
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(3))
             .keep_alive_timeout(Duration::from_secs(3))
             .initial_connection_window_size(8 * 1024 * 1024)
-            .initial_stream_window_size(2 * 1024 * 1024)
-            .connect_lazy();
+            .initial_stream_window_size(2 * 1024 * 1024);
+        let channel = self.dial.channel(&endpoint);
         channels.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axp_node::config::PeerConfig;
+use axp_node::net::Dial;
 use axp_node::node::Error;
 use axp_node::raft::peer::connect;
 use axp_proto::ids::GroupId;
@@ -20,7 +21,7 @@ fn cluster_ids(cluster: &Cluster) -> BTreeSet<String> {
 }
 
 async fn hello(peer: &PeerConfig, from: u64) -> Result<HelloResponse, tonic::Status> {
-    let mut client = connect(&peer.raft_address).unwrap();
+    let mut client = connect(&peer.raft_address, &Dial::default()).unwrap();
     let incarnation = "test".to_owned();
     let request = HelloRequest { from_node_id: from, incarnation, ..HelloRequest::default() };
     Ok(client.hello(request).await?.into_inner())

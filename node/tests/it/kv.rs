@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axp_node::cluster::Members;
+use axp_node::net::Listener;
 use axp_node::node::{Context, Services};
 use axp_node::raft::groups::Appliers;
 use axp_proto::ids::GroupId;
 use axp_raft_store::{Applied, Applier, Error, Outcome, Payload, Transaction};
 use bytes::Bytes;
-use tokio::net::TcpListener;
 
 /// Entries are `key=value`.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Services for Kv {
         Arc::new(Kv)
     }
 
-    fn start(&self, _context: &Context, _api: TcpListener) {}
+    fn start(&self, _context: &Context, _api: Listener) {}
 }
 
 pub(crate) fn put(key: &str, value: &str) -> Payload {

@@ -1,5 +1,6 @@
 //! The Raft port refuses what is not meant for it.
 
+use axp_node::net::Dial;
 use axp_node::raft::peer::connect;
 use axp_proto::raft::raft_client::RaftClient;
 use axp_proto::raft::{AppendRequest, LeaderVote, PingRequest, Target, VoteRequest};
@@ -30,7 +31,7 @@ async fn refusal(client: &mut RaftClient<Channel>, requests: Vec<AppendRequest>)
 async fn calls_for_others_are_refused() {
     let mut cluster = Cluster::started(1, |_| {}).await;
     let cluster_id = cluster.nodes[&1].handle.context().members.cluster_id().to_owned();
-    let mut client = connect(&cluster.peers[0].raft_address).unwrap();
+    let mut client = connect(&cluster.peers[0].raft_address, &Dial::default()).unwrap();
     let target = |cluster_id: &str, group, to_node_id| {
         Some(Target { cluster_id: cluster_id.to_owned(), group, to_node_id })
     };

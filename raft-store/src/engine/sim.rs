@@ -1,4 +1,5 @@
-//! An engine in memory that loses what was not synced and fails when it is told to. For tests.
+//! An engine in memory that loses what was not synced and fails when it is told to. For tests and
+//! the simulation, which may also make it lie: then its checks have to notice.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -9,8 +10,23 @@ use bytes::Bytes;
 
 use super::{Batch, Engine, Op, View, Visit};
 use crate::error::Error;
+use crate::keyspace;
 
 type Map = BTreeMap<Bytes, Bytes>;
+
+/// Rows that a scan copies at once, so that its visitor may use the engine.
+const SCAN_ROWS: usize = 64;
+
+/// A fault of the disk, put there to show that somebody notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// Syncs answer before anything is durable.
+    SyncsNothing,
+    /// Votes are never durable, whatever is synced.
+    ForgetsVotes,
+    /// A power loss leaves half of the batch that was being written.
+    TearsBatches,
+}
 
 /// The engine. Clones of the `Arc` around it are how a test keeps hold of it.
 #[derive(Debug, Default)]
@@ -22,6 +38,9 @@ pub struct Sim {
 struct Inner {
     visible: Map,
     durable: Map,
+    /// Written since the last sync, in order.
+    unsynced: Vec<Vec<Op>>,
+    lie: Option<Lie>,
     fail_sync: bool,
     fail_write: bool,
     syncs: u64,
@@ -57,18 +76,69 @@ impl Sim {
         self.inner().writes
     }
 
+    /// From now on the disk lies.
+    pub fn lie(&self, lie: Lie) {
+        self.inner().lie = Some(lie);
+    }
+
+    /// What a read would give after a power loss at this moment.
+    pub fn get_durable(&self, key: &[u8]) -> Option<Bytes> {
+        self.inner().durable.get(key).cloned()
+    }
+
+    /// How many batches a power loss at this moment can take.
+    pub fn unsynced(&self) -> usize {
+        self.inner().unsynced.len()
+    }
+
     /// What a power loss at this moment leaves, as a new engine.
     pub fn after_power_loss(&self) -> Arc<Self> {
-        let durable = self.inner().durable.clone();
-        let inner = Inner { visible: durable.clone(), durable, ..Inner::default() };
-        Arc::new(Self { inner: Mutex::new(inner) })
+        self.after_power_loss_keeping(0)
+    }
+
+    /// The same where the disk had already taken that many of the batches which nobody synced.
+    pub fn after_power_loss_keeping(&self, batches: usize) -> Arc<Self> {
+        let inner = self.inner();
+        let mut durable = inner.durable.clone();
+        for op in inner.unsynced.iter().take(batches).flatten() {
+            apply(&mut durable, op, inner.lie);
+        }
+        if let (Some(Lie::TearsBatches), Some(torn)) = (inner.lie, inner.unsynced.get(batches)) {
+            for op in &torn[..torn.len() / 2] {
+                apply(&mut durable, op, None);
+            }
+        }
+        Self::holding(durable, inner.lie)
     }
 
     /// What a crash of the process at this moment leaves, as a new engine.
     pub fn after_crash(&self) -> Arc<Self> {
-        let visible = self.inner().visible.clone();
-        let inner = Inner { durable: visible.clone(), visible, ..Inner::default() };
+        let inner = self.inner();
+        Self::holding(inner.visible.clone(), inner.lie)
+    }
+
+    fn holding(map: Map, lie: Option<Lie>) -> Arc<Self> {
+        let inner = Inner { visible: map.clone(), durable: map, lie, ..Inner::default() };
         Arc::new(Self { inner: Mutex::new(inner) })
+    }
+
+    fn next_rows(&self, from: Bound<&[u8]>, to: &[u8]) -> Vec<(Bytes, Bytes)> {
+        let inner = self.inner();
+        let rows = inner.visible.range::<[u8], _>((from, Bound::Excluded(to)));
+        rows.take(SCAN_ROWS).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+}
+
+/// Makes one change durable, unless the disk lies about it.
+fn apply(durable: &mut Map, op: &Op, lie: Option<Lie>) {
+    match op {
+        Op::Put(key, _) if lie == Some(Lie::ForgetsVotes) && keyspace::is_vote(key) => {}
+        Op::Put(key, value) => {
+            durable.insert(key.clone(), value.clone());
+        }
+        Op::Delete(key) => {
+            durable.remove(key);
+        }
     }
 }
 
@@ -97,12 +167,10 @@ impl Engine for Sim {
             return Err(refused("write"));
         }
         inner.writes += 1;
-        for op in batch.ops {
-            match op {
-                Op::Put(key, value) => inner.visible.insert(key, value),
-                Op::Delete(key) => inner.visible.remove(&key),
-            };
+        for op in &batch.ops {
+            apply(&mut inner.visible, op, None);
         }
+        inner.unsynced.push(batch.ops);
         Ok(())
     }
 
@@ -112,7 +180,13 @@ impl Engine for Sim {
         if inner.fail_sync {
             return Err(refused("sync"));
         }
-        inner.durable = inner.visible.clone();
+        if inner.lie == Some(Lie::SyncsNothing) {
+            return Ok(());
+        }
+        let Inner { durable, unsynced, lie, .. } = &mut *inner;
+        for op in unsynced.drain(..).flatten() {
+            apply(durable, &op, *lie);
+        }
         Ok(())
     }
 
@@ -121,23 +195,54 @@ impl Engine for Sim {
     }
 
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        // A copy, so that the visitor may use the engine.
-        let map = self.inner().visible.clone();
-        visit_all(&map, from, to, visit);
-        Ok(())
+        let mut from = Bound::Included(Bytes::copy_from_slice(from));
+        loop {
+            let start = from.as_ref().map(|key| &**key);
+            // An empty range is none to `BTreeMap`.
+            if matches!(start, Bound::Included(key) | Bound::Excluded(key) if key >= to) {
+                return Ok(());
+            }
+            let rows = self.next_rows(start, to);
+            for (key, value) in &rows {
+                if let ControlFlow::Break(()) = visit(key, value) {
+                    return Ok(());
+                }
+            }
+            match rows.into_iter().next_back() {
+                Some((last, _)) => from = Bound::Excluded(last),
+                None => return Ok(()),
+            }
+        }
     }
 
     fn scan_back(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        let map = self.inner().visible.clone();
-        if from < to {
-            let range = (Bound::Included(from), Bound::Excluded(to));
-            visit_each(map.range::<[u8], _>(range).rev(), visit);
+        let mut to = Bytes::copy_from_slice(to);
+        while *from < *to {
+            let rows: Vec<(Bytes, Bytes)> = {
+                let inner = self.inner();
+                let range = (Bound::Included(from), Bound::Excluded(&*to));
+                let rows = inner.visible.range::<[u8], _>(range).rev().take(SCAN_ROWS);
+                rows.map(|(key, value)| (key.clone(), value.clone())).collect()
+            };
+            for (key, value) in &rows {
+                if let ControlFlow::Break(()) = visit(key, value) {
+                    return Ok(());
+                }
+            }
+            match rows.into_iter().next_back() {
+                Some((last, _)) => to = last,
+                None => return Ok(()),
+            }
         }
         Ok(())
     }
 
-    fn view(&self, _from: &[u8], to: &[u8], _spool: &Path) -> Result<Arc<dyn View>, Error> {
-        let map = self.inner().visible.clone();
+    fn view(&self, from: &[u8], to: &[u8], _spool: &Path) -> Result<Arc<dyn View>, Error> {
+        let mut map = Map::new();
+        self.scan(from, to, &mut |key, value| {
+            map.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+            ControlFlow::Continue(())
+        })?;
         Ok(Arc::new(SimView { map, to: Bytes::copy_from_slice(to) }))
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Shared;
+use crate::blocking;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::keyspace::LogKeys;
@@ -48,7 +49,7 @@ pub(super) async fn range(
         // May wait for the disk.
         let read =
             move || from_engine(cold.keys, &*cold.engine, range.start, range.end, task_bytes);
-        let read = tokio::task::spawn_blocking(read).await.map_err(|_| Error::Closed)?;
+        let read = blocking::run(read).await.map_err(|_| Error::Closed)?;
         let (found, used) = read?;
         let Some(last) = found.last().map(|entry| entry.log_id.index()) else {
             // Purged or truncated meanwhile, or lost.

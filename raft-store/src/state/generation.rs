@@ -4,16 +4,18 @@
 //! keys are removed once the last reader has let go; so nobody sees a state that is half gone.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::thread;
 
 use axp_proto::ids::GroupId;
+use tokio::sync::mpsc;
 
 use crate::engine::{Batch, Engine};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::keyspace::StateKeys;
+use crate::workers::Workers;
 
 /// Keys removed in one batch, so that applies get in between.
 const CHUNK: usize = 512;
@@ -24,7 +26,7 @@ pub(crate) struct Generation {
     pub(crate) number: u32,
     group: GroupId,
     retired: AtomicBool,
-    removals: mpsc::Sender<(GroupId, u32)>,
+    removals: mpsc::UnboundedSender<(GroupId, u32)>,
 }
 
 impl Generation {
@@ -51,29 +53,39 @@ impl Drop for Generation {
 /// Removes retired generations in the background.
 #[derive(Debug)]
 pub(crate) struct Janitor {
-    removals: mpsc::Sender<(GroupId, u32)>,
+    removals: mpsc::UnboundedSender<(GroupId, u32)>,
     stop: Arc<AtomicBool>,
 }
 
 impl Janitor {
-    pub(crate) fn start(engine: Arc<dyn Engine>, failure: Arc<Failure>) -> Result<Self, Error> {
-        let (removals, queue) = mpsc::channel();
+    pub(crate) fn start(
+        engine: Arc<dyn Engine>,
+        failure: Arc<Failure>,
+        workers: &Workers,
+    ) -> Result<Self, Error> {
+        let (removals, mut queue) = mpsc::unbounded_channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let run = move || {
-            for (group, number) in queue {
-                if let Err(error) = remove(&*engine, StateKeys(group), number, &stopped) {
-                    failure.set("removal of a replaced state", &error);
-                    return;
-                }
-            }
+        let remove = move |(group, number)| {
+            remove(&*engine, StateKeys(group), number, &stopped)
+                .inspect_err(|error| failure.set("removal of a replaced state", error))
+                .is_ok()
         };
-        let spawned = thread::Builder::new().name("axp-janitor".to_owned()).spawn(run);
-        spawned.map_err(|source| Error::Engine {
-            engine: "any",
-            action: "start the janitor thread",
-            source: source.into(),
-        })?;
+        match workers {
+            Workers::Threads => {
+                let run = move || while queue.blocking_recv().is_some_and(&remove) {};
+                let spawned = thread::Builder::new().name("axp-janitor".to_owned()).spawn(run);
+                spawned.map_err(|source| Error::Engine {
+                    engine: "any",
+                    action: "start the janitor thread",
+                    source: source.into(),
+                })?;
+            }
+            #[cfg(any(test, feature = "test-util"))]
+            Workers::Tasks(_) => {
+                tokio::spawn(async move { while queue.recv().await.is_some_and(&remove) {} });
+            }
+        }
         Ok(Self { removals, stop })
     }
 

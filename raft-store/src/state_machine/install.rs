@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::StateMachine;
+use crate::blocking;
 use crate::engine::Batch;
 use crate::error::Error;
 use crate::keyspace::StateKeys;
@@ -36,7 +37,7 @@ impl StateMachine {
         self.next_generation += 1;
         let (store, task_record) = (self.store.clone(), record.clone());
         let work = move || install(&store, keys, &task_record, &snapshot);
-        tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)??;
+        blocking::run(work).await.map_err(|_| Error::Closed)??;
 
         let generation = Arc::new(self.store.generation(keys.0, record.generation));
         let index = record.applied.map_or(0, |applied| applied.index());

@@ -7,7 +7,9 @@ use crate::engine::sim::Sim;
 
 fn start(engine: &Arc<Sim>) -> (Writer, Arc<Failure>) {
     let failure = Arc::new(Failure::new());
-    let writer = Writer::start(engine.clone(), failure.clone(), Duration::ZERO, 1024 * 1024);
+    let (linger, bytes_max) = (Duration::ZERO, 1024 * 1024);
+    let threads = &Workers::Threads;
+    let writer = Writer::start(engine.clone(), failure.clone(), linger, bytes_max, threads);
     (writer.unwrap(), failure)
 }
 
