@@ -3,7 +3,7 @@
 # `make verify` only reads: it fails where something is to be done, and never does it.
 
 .DEFAULT_GOAL := help
-.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e browser examples chaos partitions storm bench image
+.PHONY: help verify fix fmt clippy docs test deny advisories chart e2e browser examples chaos partitions storm simulate bench image
 
 IMAGE ?= axp:0.1.0
 # For example CHAOS_ARGS="--nemesis kill-leader,pause --seed 7"; CHAOS_DURATION=60s shortens a run.
@@ -61,6 +61,14 @@ partitions: chaos ## The same with a network that breaks; as root, with ip and n
 
 storm: CHAOS_ARGS = --nemesis all --overlap --seed 108
 storm: chaos ## Everything that can break, two things at a time; as root, with ip, nft, /dev/fuse and libfaketime.
+
+SIM_SEEDS ?= 300
+simulate: ## A whole cluster in one thread, from seeds; then bugs that have to be found.
+	cargo build --locked --release --workspace --bins
+	target/release/axp-sim run --seeds $(SIM_SEEDS)
+	for bug in lying-sync forgotten-votes torn-batches; do \
+	  target/release/axp-sim run --seeds 100 --twice-every 0 --bug $$bug || exit 1; \
+	done
 
 bench: ## Loads three nodes and a gateway on this machine (docs/benchmarks.md).
 	e2e/bench-cluster $(BENCH_ARGS)

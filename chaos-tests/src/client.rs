@@ -46,7 +46,7 @@ pub struct Listened {
 impl Client {
     #[must_use]
     pub fn new(gateways: Vec<String>, tenant: &Tenant) -> Self {
-        let http = HttpClient::new(&tenant.api_key).watched_by(tenant.canary.clone());
+        let http = tenant.http.clone().watched_by(tenant.canary.clone());
         Self { http, gateways, canary: tenant.canary.clone() }
     }
 

@@ -1,21 +1,30 @@
 //! A minimal HTTP client: JSON in and out, and the events of a stream as far as they came.
 
+mod socket;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Service, ServiceExt as _};
+
+pub use socket::Socket;
 
 use crate::canary::Canary;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const BODY_BYTES_MAX: usize = 64 << 20;
+
+/// How connections are made.
+type Connector = BoxCloneSyncService<Uri, Socket, BoxError>;
 
 /// A whole answer.
 #[derive(Debug)]
@@ -51,7 +60,7 @@ pub struct StreamReply {
 /// A client that keeps connections.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     api_key: String,
     /// Looks at every answer.
     canary: Option<Arc<Canary>>,
@@ -63,8 +72,18 @@ impl HttpClient {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client =
-            Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build(connector);
+        Self::over(api_key, connector.map_response(Socket::new).map_err(BoxError::from))
+    }
+
+    /// A client whose connections come from `connector`, as a simulation's do.
+    pub fn over<C>(api_key: &str, connector: C) -> Self
+    where
+        C: Service<Uri, Response = Socket, Error = BoxError> + Clone + Send + Sync + 'static,
+        C::Future: Send + 'static,
+    {
+        let client = Client::builder(TokioExecutor::new())
+            .retry_canceled_requests(false)
+            .build(Connector::new(connector));
         Self { client, api_key: api_key.to_owned(), canary: None }
     }
 

@@ -1,6 +1,6 @@
 //! One run: start, load, break, heal, demand progress, check.
 
-mod finals;
+pub mod finals;
 mod gates;
 mod sampler;
 mod storm;

@@ -15,7 +15,7 @@ use crate::tenants::Tenant;
 /// The organization that every cluster has; the load does not come from it.
 #[must_use]
 pub fn first_tenant() -> Tenant {
-    Tenant { api_key: FIRST.api_key.to_owned(), ..Tenant::new(0) }
+    Tenant::with_key(0, FIRST.api_key.to_owned())
 }
 
 impl Cluster {

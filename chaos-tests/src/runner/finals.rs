@@ -17,7 +17,7 @@ const ATTEMPTS_MAX: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// `clients`: one of each organization.
-pub(super) async fn read_all(clients: &[Client], oracle: &Oracle) {
+pub async fn read_all(clients: &[Client], oracle: &Oracle) {
     let intents = oracle.acknowledged_intents();
     let reads = intents.iter().flat_map(|(intent, org)| {
         let client = &clients[*org];

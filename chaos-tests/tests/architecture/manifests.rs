@@ -10,23 +10,32 @@ pub(crate) struct Manifest {
     dependencies: Vec<String>,
 }
 
+const CHAOS: &str = "chaos-tests";
+const SIM: &str = "chaos-tests/sim";
+
 /// Dependencies that only the named folders may have.
 const RESERVED: &[(&str, &[&str], &str)] = &[
-    ("axp-proto", &["raft-store", "node", "gateway", "cli", "chaos-tests"], "all build on proto"),
-    ("axp-raft-store", &["node", "chaos-tests"], "storage is reached through a node"),
-    ("axp-node", &["cli", "chaos-tests"], "a node is embedded only by `axp dev`"),
-    ("axp-gateway", &["cli", "chaos-tests"], "a gateway is embedded only by `axp dev`"),
+    ("axp-proto", &["raft-store", "node", "gateway", "cli", CHAOS, SIM], "all build on proto"),
+    ("axp-raft-store", &["node", CHAOS, SIM], "storage is reached through a node"),
+    ("axp-node", &["cli", CHAOS, SIM], "a node is embedded only by `axp dev` and the simulation"),
+    ("axp-gateway", &["cli", CHAOS, SIM], "and so is a gateway"),
     ("axp-cli", &[], "nobody builds on the command line"),
-    ("axp-chaos-tests", &[], "chaos-tests may see all, and nobody sees it"),
+    ("axp-chaos-tests", &[SIM], "chaos-tests may see all, and nobody but its simulation sees it"),
     ("fjall", &["raft-store"], "engines live in raft-store"),
     ("sled", &["raft-store"], "engines live in raft-store"),
     ("openraft", &["raft-store", "node"], "openraft is an alpha: two crates follow its changes"),
     ("ractor", &["node"], "actors are the node's way of working"),
-    ("fuser", &["chaos-tests"], "only tests mount file systems"),
+    ("fuser", &[CHAOS], "only tests mount file systems"),
+    ("turmoil", &[SIM], "simulated time and sockets stay out of what ships"),
+    (
+        "mad-turmoil",
+        &[SIM],
+        "it takes the place of libc's clock and randomness in the whole program",
+    ),
 ];
 
 pub(crate) fn read_all(workspace: &Path) -> Vec<Manifest> {
-    ["proto", "raft-store", "node", "gateway", "cli", "chaos-tests"]
+    ["proto", "raft-store", "node", "gateway", "cli", CHAOS, SIM]
         .map(|folder| {
             let text = fs::read_to_string(workspace.join(folder).join("Cargo.toml")).unwrap();
             parse(folder, &text)

@@ -25,7 +25,7 @@ pub(crate) const ALL: &[Rule] = &[
         ..NODE_TEMPLATE
     },
     Rule {
-        within: &["proto/src", "gateway/src", "cli/src", "chaos-tests/src"],
+        within: &["proto/src", "gateway/src", "cli/src", "chaos-tests/src", "chaos-tests/sim/src"],
         forbidden: &["openraft"],
         why: "openraft is an alpha: only raft-store and node may have to follow its changes",
         ..NODE_TEMPLATE

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const CRATES: [&str; 6] = ["proto", "raft-store", "node", "gateway", "cli", "chaos-tests"];
+const CRATES: [&str; 7] =
+    ["proto", "raft-store", "node", "gateway", "cli", "chaos-tests", "chaos-tests/sim"];
 
 /// A source file as far as the walls are concerned.
 #[derive(Debug)]

@@ -1,0 +1,157 @@
+//! Many seeds, each in a process of its own, several at a time; a sample of them twice.
+
+use std::collections::BTreeMap;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use crate::plan::Bug;
+use crate::verdict::Verdict;
+
+/// Which seeds, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first one.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Processes at a time.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Every so many seeds one is run a second time, and must come to the same journal.
+    #[arg(long, default_value_t = 50)]
+    twice_every: u64,
+    /// Puts a bug in; then the run is good if it is found, and ends there.
+    #[arg(long)]
+    bug: Option<Bug>,
+}
+
+/// What all seeds together came to.
+#[derive(Debug, Default)]
+struct Summary {
+    seeds: u64,
+    repeated: u64,
+    simulated_ms: u64,
+    operations: u64,
+    acknowledged: u64,
+    checked: u64,
+    leaders: u64,
+    packets: u64,
+    forgotten_batches: u64,
+    faults: BTreeMap<String, u64>,
+    failed: BTreeMap<u64, Vec<String>>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
+    let next = AtomicU64::new(arguments.from);
+    let end = arguments.from + arguments.seeds;
+    let summary = Mutex::new(Summary::default());
+    let work = || -> anyhow::Result<()> {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return Ok(());
+            }
+            let first = || in_process(seed, arguments.bug);
+            let twice = arguments.twice_every > 0
+                && (seed - arguments.from).is_multiple_of(arguments.twice_every);
+            let (verdict, again) = if twice { both(first)? } else { (first()?, None) };
+            let found = !verdict.ok();
+            summary.lock().unwrap_or_else(PoisonError::into_inner).add(verdict, again.as_ref());
+            if found && arguments.bug.is_some() {
+                next.store(end, Ordering::Relaxed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..arguments.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?
+        })
+    })?;
+    let summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+    summary.print(began.elapsed().as_secs_f64(), arguments.bug);
+    let good = summary.failed.is_empty() == arguments.bug.is_none();
+    Ok(ExitCode::from(u8::from(!good)))
+}
+
+/// Runs it twice at the same time: what else the machine does must not matter.
+fn both(
+    run: impl Fn() -> anyhow::Result<Verdict> + Sync,
+) -> anyhow::Result<(Verdict, Option<Verdict>)> {
+    std::thread::scope(|scope| {
+        let again = scope.spawn(&run);
+        let verdict = run()?;
+        let again = again.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??;
+        Ok((verdict, Some(again)))
+    })
+}
+
+fn in_process(seed: u64, bug: Option<Bug>) -> anyhow::Result<Verdict> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["seed", &seed.to_string(), "--json"]);
+    if let Some(bug) = bug {
+        command.args(["--bug", bug.name()]);
+    }
+    let output = command.output().context("a seed cannot be started")?;
+    serde_json::from_slice(&output.stdout).with_context(|| {
+        format!("seed {seed} has no verdict: {}", String::from_utf8_lossy(&output.stderr))
+    })
+}
+
+impl Summary {
+    fn add(&mut self, mut verdict: Verdict, again: Option<&Verdict>) {
+        self.seeds += 1;
+        self.simulated_ms += verdict.simulated_ms;
+        self.operations += verdict.operations();
+        self.acknowledged += verdict.acknowledged;
+        self.checked += verdict.checked;
+        self.leaders += verdict.leaders;
+        self.packets += verdict.packets;
+        self.forgotten_batches += verdict.forgotten_batches;
+        for (fault, count) in &verdict.faults {
+            *self.faults.entry(fault.clone()).or_default() += count;
+        }
+        if let Some(again) = again {
+            self.repeated += 1;
+            if again.digest != verdict.digest {
+                let text = format!("two journals: {} and {}", verdict.digest, again.digest);
+                verdict.violations.push(text);
+            }
+        }
+        if !verdict.ok() {
+            println!("seed {}: {}", verdict.seed, verdict.violations.join("\n    "));
+            println!("    again: {}", verdict.repeat());
+            self.failed.insert(verdict.seed, verdict.violations);
+        }
+    }
+
+    fn print(&self, seconds: f64, bug: Option<Bug>) {
+        let simulated = self.simulated_ms / 1000;
+        println!("{} seeds, {simulated} s simulated in {seconds:.0} s", self.seeds);
+        println!(
+            "{} operations of clients, {} acknowledged submits, {} things checked",
+            self.operations, self.acknowledged, self.checked
+        );
+        println!(
+            "{} leaders, {} packets, {} batches forgotten by power losses",
+            self.leaders, self.packets, self.forgotten_batches
+        );
+        let faults: Vec<_> =
+            self.faults.iter().map(|(fault, count)| format!("{count} {fault}")).collect();
+        println!("faults: {}", faults.join(", "));
+        println!("{} seeds run twice", self.repeated);
+        match (bug, self.failed.first_key_value()) {
+            (None, None) => println!("all promises held"),
+            (None, Some(_)) => println!("{} seeds failed", self.failed.len()),
+            (Some(bug), Some((seed, _))) => println!("{} found by seed {seed}", bug.name()),
+            (Some(bug), None) => println!("{} not found", bug.name()),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What runs on the hosts of the simulation: nodes, gateways, and the clients of the workload.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axp_chaos_tests::client::Client;
+use axp_chaos_tests::history::History;
+use axp_chaos_tests::http::HttpClient;
+use axp_chaos_tests::oracle::Oracle;
+use axp_chaos_tests::runner::finals;
+use axp_chaos_tests::tenants::Tenant;
+use axp_chaos_tests::workload::Workload;
+use axp_gateway::Gateway;
+use axp_node::clock::Clock;
+use axp_node::config::{Config, PeerConfig};
+use axp_node::net::{Dial, Listener};
+use axp_node::node::{Context, Listeners, Node, Surroundings};
+use axp_node::raft::link::Links;
+use futures_util::StreamExt as _;
+use tokio::sync::Notify;
+
+use crate::disk::Disk;
+use crate::journal::Journal;
+use crate::loss::Losses;
+use crate::net::{self, Dialer};
+use crate::plan::Plan;
+
+const API_PORT: u16 = 7001;
+const RAFT_PORT: u16 = 7002;
+const HTTP_PORT: u16 = 8100;
+const READY_POLL: Duration = Duration::from_millis(100);
+/// Simulated; nothing is broken while the client waits for it.
+const DRAIN_WITHIN: Duration = Duration::from_secs(60);
+
+pub(crate) fn node_name(node: usize) -> String {
+    format!("node-{}", node + 1)
+}
+
+pub(crate) fn gateway_name(gateway: usize) -> String {
+    format!("gateway-{}", gateway + 1)
+}
+
+/// One node's host, which outlives the node.
+#[derive(Debug)]
+pub(crate) struct NodeHost {
+    config: Config,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) losses: Arc<Losses>,
+    /// What the wall clock is off.
+    pub(crate) clock_off_ms: Arc<AtomicI64>,
+    /// Asks the node to stop in order and start again.
+    pub(crate) restart: Notify,
+    inner: Mutex<Running>,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    context: Option<Context>,
+    failure: Option<String>,
+}
+
+impl NodeHost {
+    pub(crate) fn new(plan: &Plan, node: usize, folder: &Path) -> Arc<Self> {
+        let dir = folder.join(node_name(node));
+        let seed = plan.seed.wrapping_mul(1009).wrapping_add(node as u64);
+        Arc::new(Self {
+            config: config(plan, node, &dir),
+            disk: Disk::new(dir, seed, plan.sync_max, plan.bug),
+            losses: Losses::new(seed),
+            clock_off_ms: Arc::default(),
+            restart: Notify::new(),
+            inner: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The node while it runs.
+    pub(crate) fn context(&self) -> Option<Context> {
+        self.lock().context.clone()
+    }
+
+    /// The node is about to be no more.
+    pub(crate) fn forget(&self) {
+        self.lock().context = None;
+    }
+
+    /// Why the node ended by itself.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
+    }
+
+    fn clock(&self) -> Clock {
+        let (system, off) = (Clock::system(), Arc::clone(&self.clock_off_ms));
+        Clock::from_fn(move || system.now_ms() + off.load(Ordering::Relaxed))
+    }
+}
+
+fn config(plan: &Plan, node: usize, dir: &Path) -> Config {
+    let mut config = Config::default();
+    let id = |node: usize| node as u64 + 1;
+    config.node.id = id(node);
+    config.node.data_dir = dir.to_owned();
+    config.cluster.bootstrap_expect = u32::try_from(plan.nodes).unwrap_or(0);
+    config.cluster.shard_groups = plan.shard_groups;
+    let peer = |node| PeerConfig {
+        id: id(node),
+        raft_address: format!("{}:{RAFT_PORT}", node_name(node)),
+        api_address: format!("{}:{API_PORT}", node_name(node)),
+    };
+    config.cluster.peers = (0..plan.nodes).map(peer).collect();
+    config.raft.snapshot_after_entries = plan.snapshot_after_entries;
+    config.raft.keep_entries = plan.keep_entries;
+    config.raft.janitor_interval_ms = 500;
+    config
+}
+
+/// Runs the node of a host, again and again.
+pub(crate) async fn node(host: Arc<NodeHost>, journal: Journal) -> turmoil::Result {
+    loop {
+        let listener = async |port| {
+            let (address, incoming) = net::listen(port, &journal).await?;
+            let incoming = incoming
+                .map(|accepted| {
+                    accepted.map(|(stream, _)| Box::new(stream) as Box<dyn axp_node::net::Stream>)
+                })
+                .boxed();
+            std::io::Result::Ok(Listener::Simulated { address, incoming })
+        };
+        let listeners = Listeners {
+            api: listener(API_PORT).await?,
+            raft: listener(RAFT_PORT).await?,
+            admin: listener(0).await?,
+        };
+        let surroundings = Surroundings {
+            links: Links::losing(Arc::clone(&host.losses) as _),
+            dial: Dial::through(Arc::new(Dialer(journal.clone()))),
+            clock: host.clock(),
+            disk: Some(Arc::clone(&host.disk) as _),
+        };
+        let started = Node::start_simulated(host.config.clone(), listeners, surroundings).await;
+        let handle = match started {
+            Ok(handle) => handle,
+            Err(error) => {
+                return give_up(&host, &journal, format!("does not start: {error:?}")).await;
+            }
+        };
+        host.lock().context = Some(handle.context().clone());
+        tokio::select! {
+            reason = handle.wait_failed() => return give_up(&host, &journal, reason).await,
+            () = host.restart.notified() => {}
+        }
+        host.forget();
+        handle.shutdown().await;
+    }
+}
+
+/// A node that failed stays down until it is crashed: its process would have ended.
+async fn give_up(host: &NodeHost, journal: &Journal, reason: String) -> turmoil::Result {
+    journal.note(crate::journal::now(), &format!("node {} failed: {reason}", host.config.node.id));
+    {
+        let mut running = host.lock();
+        running.context = None;
+        running.failure.get_or_insert(reason);
+    }
+    std::future::pending().await
+}
+
+/// Gateways make the organization that their configuration names, so there is one of each.
+fn tenant(plan: &Plan, gateway: usize) -> Tenant {
+    Tenant::new(plan.seed.wrapping_mul(1013).wrapping_add(gateway as u64))
+}
+
+/// Runs a gateway.
+pub(crate) async fn gateway(
+    plan: Arc<Plan>,
+    index: usize,
+    folder: Arc<Path>,
+    journal: Journal,
+) -> turmoil::Result {
+    let (nodes, tenant) = (plan.nodes, tenant(&plan, index));
+    let mut config = axp_gateway::config::Config::default();
+    config.cluster.nodes =
+        (0..nodes).map(|node| format!("{}:{API_PORT}", node_name(node))).collect();
+    config.rate_limit.enabled = false;
+    config.seed.organization.clone_from(&tenant.canary.name);
+    config.seed.workspace = "prod".to_owned();
+    config.seed.api_key = tenant.api_key;
+    config.media.directory = folder.join("media");
+    let (address, incoming) = net::listen(HTTP_PORT, &journal).await?;
+    let incoming = incoming
+        .map(|accepted| {
+            accepted.map(|(io, peer)| (Box::new(io) as Box<dyn axp_gateway::net::Stream>, peer))
+        })
+        .boxed();
+    let listener = axp_gateway::net::Listener::Simulated { address, incoming };
+    let dial = axp_gateway::net::Dial::through(Arc::new(Dialer(journal)));
+    let _gateway = Gateway::start_simulated(config, listener, dial).await?;
+    std::future::pending().await
+}
+
+/// What the clients and the world tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// When the load began.
+    pub(crate) began: Option<Duration>,
+    /// All that clients were told, in the end, and how many intents were left open.
+    pub(crate) record: Option<(History, usize)>,
+}
+
+/// Runs the clients from the first request to the last look.
+pub(crate) async fn clients(
+    plan: Arc<Plan>,
+    progress: Arc<Mutex<Progress>>,
+    journal: Journal,
+) -> turmoil::Result {
+    let dialer = Dialer(journal);
+    let connector = tower::service_fn(move |uri: hyper::Uri| dialer.socket(&uri));
+    let urls: Vec<_> = (0..plan.gateways)
+        .map(|gateway| format!("http://{}:{HTTP_PORT}", gateway_name(gateway)))
+        .collect();
+    let mut tenants = Vec::new();
+    for gateway in 0..plan.gateways {
+        let tenant = tenant(&plan, gateway);
+        let http = HttpClient::over(&tenant.api_key, connector.clone());
+        let tenant = Tenant { http, ..tenant };
+        let client = Client::new(urls.clone(), &tenant);
+        while client.register_agent("chaos-worker-0", &tenant.canary.secret).await.is_err() {
+            tokio::time::sleep(READY_POLL).await;
+        }
+        tenants.push(tenant);
+    }
+    let oracle = Arc::new(Oracle::new(plan.shard_groups));
+    let (mix, seed) = (plan.mix.clone(), plan.seed);
+    let workload = Workload::start(urls, tenants, Arc::clone(&oracle), mix, seed).await?;
+    with(&progress, |progress| progress.began = Some(crate::journal::now()));
+    tokio::time::sleep(plan.healed_at() + plan.settle).await;
+    let clients = workload.clients();
+    let open = workload.drain(DRAIN_WITHIN).await?;
+    finals::read_all(&clients, &oracle).await;
+    with(&progress, |progress| progress.record = Some((oracle.take_history(), open)));
+    Ok(())
+}
+
+pub(crate) fn with<T>(progress: &Mutex<Progress>, work: impl FnOnce(&mut Progress) -> T) -> T {
+    work(&mut progress.lock().unwrap_or_else(PoisonError::into_inner))
+}

@@ -1,0 +1,128 @@
+//! Looks into the nodes from outside, at instants when nothing moves.
+//!
+//! A term has one leader; what is committed is the same everywhere and on the disks of a majority;
+//! replicas at one index have one state.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use axp_chaos_tests::invariants::Findings;
+use axp_node::raft::GroupHandle;
+use axp_proto::ids::GroupId;
+use axp_raft_store::LogId;
+
+use crate::hosts::NodeHost;
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(crate) struct Probe {
+    pub(crate) findings: Findings,
+    leaders: BTreeMap<(GroupId, u64), u64>,
+    applied: BTreeMap<(GroupId, u64), LogId>,
+    hashes: BTreeMap<(GroupId, u64), u64>,
+    /// Of each node, so that one that goes back is seen.
+    newest: BTreeMap<GroupId, u64>,
+}
+
+impl Probe {
+    /// How many leaders were seen, of all groups and terms.
+    pub(crate) fn leaders(&self) -> usize {
+        self.leaders.len()
+    }
+
+    /// Leaders and committed entries; cheap.
+    pub(crate) fn look(&mut self, nodes: &[Arc<NodeHost>]) {
+        let mut committed: BTreeMap<GroupId, LogId> = BTreeMap::new();
+        for_each_group(nodes, |_, handle| {
+            let metrics = handle.metrics();
+            if let Some(leader) = metrics.current_leader {
+                self.leader(handle.group, metrics.current_term, leader);
+            }
+            if let Some(applied) = metrics.last_applied {
+                self.applied(handle.group, applied);
+                let newest = committed.entry(handle.group).or_insert(applied);
+                if newest.index() < applied.index() {
+                    *newest = applied;
+                }
+            }
+        });
+        for (group, entry) in committed {
+            let newest = self.newest.entry(group).or_default();
+            if *newest < entry.index() {
+                *newest = entry.index();
+                self.durable(nodes, group, &entry);
+            }
+        }
+    }
+
+    fn leader(&mut self, group: GroupId, term: u64, leader: u64) {
+        let known = *self.leaders.entry((group, term)).or_insert(leader);
+        self.findings.expect(known == leader, || {
+            format!("group {group}, term {term}: nodes {known} and {leader} lead")
+        });
+    }
+
+    fn applied(&mut self, group: GroupId, entry: LogId) {
+        let known = *self.applied.entry((group, entry.index())).or_insert(entry);
+        self.findings.expect(known == entry, || {
+            format!("group {group}: {known} and {entry} are both committed")
+        });
+    }
+
+    fn durable(&mut self, nodes: &[Arc<NodeHost>], group: GroupId, entry: &LogId) {
+        let has = |node: &&Arc<NodeHost>| matches!(node.disk.has(group, entry), Ok(true));
+        let count = nodes.iter().filter(has).count();
+        self.findings.expect(count > nodes.len() / 2, || {
+            format!("group {group}: {entry} is committed and on {count} disks")
+        });
+    }
+
+    /// The states of all replicas; reads all of them.
+    pub(crate) fn compare(&mut self, nodes: &[Arc<NodeHost>]) {
+        for_each_group(nodes, |node, handle| {
+            let index = handle.reader.applied_index();
+            let hash = state_hash(handle);
+            let known = *self.hashes.entry((handle.group, index)).or_insert(hash);
+            self.findings.expect(known == hash, || {
+                let group = handle.group;
+                format!("group {group} at {index}: node {} has another state", node + 1)
+            });
+        });
+    }
+
+    /// In the end, when nothing happens any more.
+    pub(crate) fn all_equal(&mut self, nodes: &[Arc<NodeHost>]) {
+        self.compare(nodes);
+        let mut at: BTreeMap<GroupId, Vec<u64>> = BTreeMap::new();
+        for_each_group(nodes, |_, handle| {
+            at.entry(handle.group).or_default().push(handle.reader.applied_index());
+        });
+        for (group, indexes) in at {
+            let equal = indexes.len() == nodes.len() && indexes.iter().all(|at| *at == indexes[0]);
+            self.findings.expect(equal, || format!("group {group} ends at {indexes:?}"));
+        }
+    }
+}
+
+fn for_each_group(nodes: &[Arc<NodeHost>], mut look: impl FnMut(usize, &GroupHandle)) {
+    for (node, host) in nodes.iter().enumerate() {
+        if let Some(context) = host.context() {
+            context.groups.iter().for_each(|handle| look(node, handle));
+        }
+    }
+}
+
+fn state_hash(handle: &GroupHandle) -> u64 {
+    let (mut low, mut high) = (0, 0);
+    let read = handle.reader.scan(&[], &[], &mut |key, value| {
+        low = crc32c::crc32c_append(low, key);
+        high = crc32c::crc32c_append(high ^ low, value);
+        ControlFlow::Continue(())
+    });
+    match read {
+        Ok(()) => u64::from(high) << 32 | u64::from(low),
+        // As unequal as a state can be.
+        Err(error) => u64::from(crc32c::crc32c(error.to_string().as_bytes())),
+    }
+}

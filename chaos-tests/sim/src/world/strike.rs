@@ -1,0 +1,124 @@
+//! Breaks things and mends them.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::World;
+use crate::hosts::{gateway_name, node_name};
+use crate::plan::{Fault, Leaves};
+
+impl World<'_> {
+    /// Begins or ends a fault.
+    pub(super) fn switch(&mut self, fault: &Fault, begins: bool) {
+        let text = format!("{} {fault:?}", if begins { "begin" } else { "end" });
+        self.journal.note(self.sim.elapsed(), &text);
+        if begins {
+            *self.verdict.faults.entry(fault.name().to_owned()).or_default() += 1;
+        }
+        match fault {
+            Fault::Crash { nodes, leaves } => {
+                nodes.iter().for_each(|node| self.crash_node(*node, *leaves, begins));
+            }
+            Fault::Restart { node } => {
+                if begins && self.nodes[*node].context().is_some() {
+                    self.nodes[*node].restart.notify_one();
+                }
+            }
+            Fault::GatewayCrash { gateway } => self.crash_gateway(*gateway, begins),
+            Fault::Cut { pairs } => pairs.iter().for_each(|pair| self.cut(*pair, begins)),
+            Fault::Stall { pairs } => pairs.iter().for_each(|pair| self.stall(*pair, begins)),
+            Fault::OneWay { from, to } => self.one_way(*from, *to, begins),
+            Fault::AnswersLost { node } => self.nodes[*node].losses.lose_answers(begins),
+            Fault::Lossy { share } => {
+                let share = if begins { *share } else { 0.0 };
+                self.nodes.iter().for_each(|node| node.losses.lose(share));
+            }
+            Fault::SlowDisk { node, sync } => {
+                self.nodes[*node].disk.slow(if begins { *sync } else { Duration::ZERO });
+            }
+            Fault::SlowLink { pair, latency } => self.slow_link(*pair, *latency, begins),
+            Fault::ClockJump { node, by_ms } => self.jump(*node, *by_ms, begins),
+        }
+    }
+
+    /// Whether this is the first who wants it, or the last who lets go.
+    fn turns(&mut self, what: &str, begins: bool) -> bool {
+        let count = self.down.entry(what.to_owned()).or_default();
+        if begins {
+            *count += 1;
+            *count == 1
+        } else {
+            *count = count.saturating_sub(1);
+            *count == 0
+        }
+    }
+
+    fn crash_node(&mut self, node: usize, leaves: Leaves, begins: bool) {
+        let name = node_name(node);
+        if !self.turns(&name, begins) {
+            return;
+        }
+        if begins {
+            let host = &self.nodes[node];
+            host.forget();
+            self.verdict.forgotten_batches += host.disk.crash(leaves) as u64;
+            self.sim.crash(name);
+        } else {
+            self.sim.bounce(name);
+        }
+    }
+
+    fn crash_gateway(&mut self, gateway: usize, begins: bool) {
+        let name = gateway_name(gateway);
+        if !self.turns(&name, begins) {
+            return;
+        }
+        if begins {
+            self.sim.crash(name);
+        } else {
+            self.sim.bounce(name);
+        }
+    }
+
+    fn cut(&self, (a, b): (usize, usize), begins: bool) {
+        if begins {
+            self.sim.partition(node_name(a), node_name(b));
+        } else {
+            self.sim.repair(node_name(a), node_name(b));
+        }
+    }
+
+    fn stall(&self, (a, b): (usize, usize), begins: bool) {
+        if begins {
+            self.sim.hold(node_name(a), node_name(b));
+        } else {
+            self.sim.release(node_name(a), node_name(b));
+        }
+    }
+
+    fn one_way(&self, from: usize, to: usize, begins: bool) {
+        if begins {
+            self.sim.partition_oneway(node_name(from), node_name(to));
+        } else {
+            self.sim.repair_oneway(node_name(from), node_name(to));
+        }
+    }
+
+    fn slow_link(&self, (a, b): (usize, usize), latency: Duration, begins: bool) {
+        let (a, b) = (node_name(a), node_name(b));
+        if begins {
+            self.sim.set_link_latency(a, b, latency);
+        } else {
+            // This sets the least latency, too.
+            self.sim.set_link_latency(a.as_str(), b.as_str(), Duration::ZERO);
+            self.sim.set_link_max_message_latency(a, b, self.plan.latency_max);
+        }
+    }
+
+    fn jump(&self, node: usize, by_ms: i64, begins: bool) {
+        // Simulated wall time began at zero, and nobody's clock was ever before 1970.
+        let since = i64::try_from(self.sim.elapsed().as_millis()).unwrap_or(0);
+        let off = if begins { by_ms.max(-since / 2) } else { 0 };
+        self.nodes[node].clock_off_ms.store(off, Ordering::Relaxed);
+    }
+}
