@@ -250,7 +250,7 @@ pub struct FinalState {
 }
 
 /// Something that was done to the cluster.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct FaultRecord {
     pub at: u64,
     pub nemesis: String,

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axp_proto::mutant;
-use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -81,38 +80,23 @@ impl Gateway {
             address => Some(listen("admin.listen", address).await?),
         };
         let sockets = Sockets { http: Listener::Tcp(http), grpc: Some(grpc), admin };
-        Self::boxed_start(config, sockets, Dial::default()).await
+        Self::start_on(sockets, config, Dial::default())
     }
 
     /// The HTTP API alone, within a network of the caller's choice, and without metrics.
     ///
     /// # Errors
     /// When the configuration is not valid.
-    pub async fn start_simulated(
+    pub fn start_simulated(
         config: Config,
         http: Listener,
         dial: Dial,
     ) -> Result<GatewayHandle, StartError> {
         config.validate()?;
-        Self::boxed_start(config, Sockets { http, grpc: None, admin: None }, dial).await
+        Self::start_on(Sockets { http, grpc: None, admin: None }, config, dial)
     }
 
-    /// As a trait object made in a plain function, all that a gateway runs is compiled once, in this
-    /// crate, and not again in every program and test that starts one.
-    #[inline(never)]
-    fn boxed_start(
-        config: Config,
-        sockets: Sockets,
-        dial: Dial,
-    ) -> BoxFuture<'static, Result<GatewayHandle, StartError>> {
-        Box::pin(Self::start_parts(config, sockets, dial))
-    }
-
-    async fn start_parts(
-        config: Config,
-        sockets: Sockets,
-        dial: Dial,
-    ) -> Result<GatewayHandle, StartError> {
+    fn start_on(sockets: Sockets, config: Config, dial: Dial) -> Result<GatewayHandle, StartError> {
         if let Some(warning) = mutant::warning() {
             tracing::error!("{warning}");
         }

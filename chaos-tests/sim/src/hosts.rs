@@ -31,6 +31,8 @@ const API_PORT: u16 = 7001;
 const RAFT_PORT: u16 = 7002;
 const HTTP_PORT: u16 = 8100;
 const READY_POLL: Duration = Duration::from_millis(100);
+/// Two faults, of up to four seconds each, overlap with an election.
+const TIMERS_LATE_MS_MAX: u64 = 10_000;
 /// Simulated; nothing is broken while the client waits for it.
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -199,13 +201,15 @@ pub(crate) async fn gateway(
         .boxed();
     let listener = axp_gateway::net::Listener::Simulated { address, incoming };
     let dial = axp_gateway::net::Dial::through(Arc::new(Dialer(journal)));
-    let _gateway = Gateway::start_simulated(config, listener, dial).await?;
+    let _gateway = Gateway::start_simulated(config, listener, dial)?;
     std::future::pending().await
 }
 
 /// What the clients and the world tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
+    /// The beginning of the record's clock.
+    pub(crate) epoch: Duration,
     /// When the load began.
     pub(crate) began: Option<Duration>,
     /// All that clients were told, in the end, and how many intents were left open.
@@ -235,6 +239,8 @@ pub(crate) async fn clients(
         tenants.push(tenant);
     }
     let oracle = Arc::new(Oracle::new(plan.shard_groups));
+    oracle.allow_timers_late(TIMERS_LATE_MS_MAX);
+    with(&progress, |progress| progress.epoch = crate::journal::now());
     let (mix, seed) = (plan.mix.clone(), plan.seed);
     let workload = Workload::start(urls, tenants, Arc::clone(&oracle), mix, seed).await?;
     with(&progress, |progress| progress.began = Some(crate::journal::now()));

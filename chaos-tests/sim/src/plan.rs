@@ -82,20 +82,20 @@ pub(crate) enum Fault {
 impl Fault {
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Crash { nodes, .. } if nodes.len() > 2 => "crash of all nodes",
-            Self::Crash { nodes, .. } if nodes.len() > 1 => "crash of two nodes",
-            Self::Crash { .. } => "crash of a node",
+            Self::Crash { nodes, .. } if nodes.len() > 2 => "crash-of-all-nodes",
+            Self::Crash { nodes, .. } if nodes.len() > 1 => "crash-of-two-nodes",
+            Self::Crash { .. } => "crash-of-a-node",
             Self::Restart { .. } => "restart",
-            Self::GatewayCrash { .. } => "crash of a gateway",
-            Self::Cut { pairs } if pairs.len() > 1 => "partition of a node",
-            Self::Cut { .. } => "partition of a pair",
-            Self::Stall { .. } => "stalled connections",
-            Self::OneWay { .. } => "one-way partition",
-            Self::AnswersLost { .. } => "lost answers",
-            Self::Lossy { .. } => "lossy calls",
-            Self::SlowDisk { .. } => "slow disk",
-            Self::SlowLink { .. } => "slow link",
-            Self::ClockJump { .. } => "clock jump",
+            Self::GatewayCrash { .. } => "crash-of-a-gateway",
+            Self::Cut { pairs } if pairs.len() > 1 => "partition-of-a-node",
+            Self::Cut { .. } => "partition-of-a-pair",
+            Self::Stall { .. } => "stalled-connections",
+            Self::OneWay { .. } => "one-way-partition",
+            Self::AnswersLost { .. } => "lost-answers",
+            Self::Lossy { .. } => "lossy-calls",
+            Self::SlowDisk { .. } => "slow-disk",
+            Self::SlowLink { .. } => "slow-link",
+            Self::ClockJump { .. } => "clock-jump",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axp_chaos_tests::history::History;
+use axp_chaos_tests::history::{FaultRecord, Heal, History};
 use axp_chaos_tests::invariants;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -76,6 +76,16 @@ struct World<'a> {
     verdict: Verdict,
     /// Faults on a host or a pair that more than one strike holds, so that the last one ends it.
     down: BTreeMap<String, u32>,
+    /// What began to be broken and what was mended, and when.
+    switched: Vec<Switch>,
+}
+
+/// A fault began or ended.
+#[derive(Debug)]
+struct Switch {
+    at: Duration,
+    fault: usize,
+    begins: bool,
 }
 
 impl World<'_> {
@@ -114,8 +124,8 @@ impl World<'_> {
             shard_groups: plan.shard_groups,
             ..Verdict::default()
         };
-        let (probe, down) = (Probe::default(), BTreeMap::new());
-        Self { plan, sim, nodes, progress, journal, probe, verdict, down }
+        let (probe, down, switched) = (Probe::default(), BTreeMap::new(), Vec::new());
+        Self { plan, sim, nodes, progress, journal, probe, verdict, down, switched }
     }
 
     fn run(mut self) -> Verdict {
@@ -123,7 +133,8 @@ impl World<'_> {
             self.verdict.violations.push(problem);
         }
         let record = with(&self.progress, |progress| progress.record.take());
-        if let Some((history, open)) = record {
+        if let Some((mut history, open)) = record {
+            self.tell_faults(&mut history);
             self.judge(&history, open);
         }
         self.end()
@@ -145,6 +156,7 @@ impl World<'_> {
             while self.sim.elapsed() < at {
                 self.step()?;
             }
+            self.switched.push(Switch { at: self.sim.elapsed(), fault: index, begins });
             self.switch(&plan.strikes[index].fault, begins);
         }
         let end = plan.settle + END_WITHIN;
@@ -192,6 +204,28 @@ impl World<'_> {
         match self.nodes.iter().find_map(|node| node.failure()) {
             Some(failure) => Err(format!("a node ended by itself: {failure}")),
             None => Ok(()),
+        }
+    }
+
+    /// The clients do not know what was broken, and some checks have to.
+    fn tell_faults(&self, history: &mut History) {
+        let epoch = with(&self.progress, |progress| progress.epoch);
+        for Switch { at, fault, begins } in &self.switched {
+            let at = u64::try_from(at.saturating_sub(epoch).as_micros()).unwrap_or(u64::MAX);
+            let (strike, broken) = (*fault as u64, &self.plan.strikes[*fault].fault);
+            let nemesis = broken.name().to_owned();
+            if *begins {
+                let what = format!("{broken:?}");
+                history.faults.push(FaultRecord {
+                    at,
+                    nemesis,
+                    what,
+                    strike,
+                    ..FaultRecord::default()
+                });
+            } else {
+                history.heals.push(Heal { at, nemesis, strike });
+            }
         }
     }
 

@@ -302,8 +302,7 @@ impl Peers {
             return Ok(Arc::clone(peer));
         }
         let inner = &*self.0;
-        let peer =
-            Peer::new(id, address, inner.links.clone(), &inner.dial, inner.breaker_after)?;
+        let peer = Peer::new(id, address, inner.links.clone(), &inner.dial, inner.breaker_after)?;
         let peer = Arc::new(peer);
         let mut peers = BTreeMap::clone(&known);
         peers.insert(id, Arc::clone(&peer));
