@@ -1,4 +1,5 @@
-//! A real cluster: three nodes and two gateways, each a process of its own on this machine.
+//! A real cluster: three nodes and two gateways, each a process of its own on this machine; and a place
+//! for one node more, where members change.
 //!
 //! Starts them from the built binaries, finds leaders through the admin API, breaks and restarts
 //! them by their own handles, and collects a log per process. Processes die with this value.
@@ -7,6 +8,8 @@ mod admin;
 pub mod binaries;
 pub mod clock;
 mod config;
+mod members;
+mod node;
 mod ports;
 mod prepare;
 mod process;
@@ -15,6 +18,7 @@ mod seeding;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -24,26 +28,17 @@ pub use admin::{Leader, NodeStatus, ReplicaProbe};
 pub use binaries::Binaries;
 pub use clock::ahead as clock_ahead;
 pub use config::{ClusterShape, Timing};
+pub use members::{newest_row, unlike};
+pub use node::Node;
 pub use process::Process;
 pub use seeding::first_tenant;
 
 use crate::network::{Network, Proxies};
 use crate::powerloss::{Mounted, PowerLossDisk};
 
-use admin::Probe;
-
 /// How long a healthy process may take to become ready, on a loaded machine with two cores.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
-
-/// One node's process and addresses.
-#[derive(Debug)]
-pub struct Node {
-    pub id: u64,
-    pub process: Process,
-    api: String,
-    probe: Probe,
-}
 
 /// One gateway's process and addresses.
 #[derive(Debug)]
@@ -51,14 +46,6 @@ pub struct Gateway {
     pub process: Process,
     pub url: String,
     admin: String,
-}
-
-impl Node {
-    /// Host and port of its admin server.
-    #[must_use]
-    pub fn admin(&self) -> &str {
-        self.probe.address()
-    }
 }
 
 impl Gateway {
@@ -72,7 +59,10 @@ impl Gateway {
 /// Running processes.
 #[derive(Debug)]
 pub struct Cluster {
+    /// Every place for a node, taken or not. See [`Cluster::members`].
     pub nodes: Vec<Node>,
+    /// Ids are never used again.
+    last_id: AtomicU64,
     pub gateways: Vec<Gateway>,
     gateway_program: PathBuf,
     /// These three after the processes, so that those are gone when they are taken down.
@@ -94,7 +84,7 @@ impl Cluster {
         shape: ClusterShape,
     ) -> anyhow::Result<Self> {
         let cluster = Self::prepare(binaries, folder, shape)?;
-        for node in &cluster.nodes {
+        for node in cluster.members() {
             node.process.start()?;
         }
         cluster.wait_nodes_ready().await?;
@@ -116,7 +106,7 @@ impl Cluster {
     /// Where a node keeps its data.
     #[must_use]
     pub fn data_folder(&self, index: usize) -> PathBuf {
-        data_folder(&self.folder, self.nodes[index].id)
+        data_folder(&self.folder, index)
     }
 
     /// The disk of a node.
@@ -155,8 +145,8 @@ impl Cluster {
     /// # Errors
     /// When one is not in time, or has ended.
     pub async fn wait_nodes_ready(&self) -> anyhow::Result<()> {
-        for index in 0..self.nodes.len() {
-            self.wait_node_ready(index).await?;
+        for node in self.members() {
+            self.wait_node_ready(node.index).await?;
         }
         Ok(())
     }
@@ -171,7 +161,7 @@ impl Cluster {
         while !node.probe.is_ready().await {
             node.process.check_running()?;
             if Instant::now() > deadline {
-                bail!("node {} is not ready after {READY_WITHIN:?}", node.id);
+                bail!("node {} is not ready after {READY_WITHIN:?}", node.id());
             }
             tokio::time::sleep(POLL).await;
         }
@@ -207,10 +197,10 @@ impl Cluster {
         futures_util::future::join_all(asked).await.into_iter().flatten().collect()
     }
 
-    /// What asks each node for the hashes of its replicas.
+    /// What asks each member for the hashes of its replicas.
     #[must_use]
     pub fn replica_probes(&self) -> Vec<ReplicaProbe> {
-        self.nodes.iter().map(|node| node.probe.replicas()).collect()
+        self.members().map(|node| node.probe.replicas()).collect()
     }
 
     /// Who leads which group, as the leaders themselves say; of two the one with the higher term.
@@ -265,12 +255,14 @@ impl Cluster {
         }
     }
 
-    /// The place of the node with this id.
+    /// The place of the member with this id.
     ///
     /// # Errors
     /// When there is none.
     pub fn index_of(&self, id: u64) -> anyhow::Result<usize> {
-        self.nodes.iter().position(|node| node.id == id).with_context(|| format!("no node {id}"))
+        let mut members = self.members();
+        let found = members.find(|node| node.id() == id).map(|node| node.index);
+        found.with_context(|| format!("no node {id}"))
     }
 
     /// Brings back whatever is not running or stopped, and waits until all nodes are ready.
@@ -287,7 +279,7 @@ impl Cluster {
         for mount in &self.mounts {
             mount.disk.lock().faults.clear();
         }
-        for node in &self.nodes {
+        for node in self.members() {
             node.process.heal()?;
         }
         for gateway in &self.gateways {
@@ -306,7 +298,7 @@ impl Cluster {
     /// # Errors
     /// Names the process and its log.
     pub fn check_nobody_died(&self) -> anyhow::Result<()> {
-        for node in &self.nodes {
+        for node in self.members() {
             node.process.check_running()?;
         }
         for gateway in &self.gateways {
@@ -316,6 +308,6 @@ impl Cluster {
     }
 }
 
-fn data_folder(folder: &Path, node: u64) -> PathBuf {
-    folder.join(format!("node-{node}-data"))
+fn data_folder(folder: &Path, index: usize) -> PathBuf {
+    folder.join(format!("node-{}-data", index + 1))
 }

@@ -6,6 +6,7 @@ mod bridge;
 mod clock_jump;
 mod flapping;
 mod full_disk;
+mod grow_shrink;
 mod half_open;
 mod isolate;
 mod kill_all;
@@ -13,11 +14,13 @@ mod kill_gateway;
 mod kill_leader;
 mod lossy;
 mod lost_answers;
+mod membership;
 mod old_leader;
 mod one_way;
 mod overload;
 mod pause;
 mod power_loss;
+mod replace_node;
 mod reset;
 mod restart;
 mod rolling_restart;
@@ -51,16 +54,25 @@ pub struct Needs {
     pub clocks: bool,
     /// Logs that are dropped after a few seconds of load.
     pub short_logs: bool,
+    /// Room for a node that is added later.
+    pub spare_node: bool,
 }
 
 impl Needs {
-    const NOTHING: Self =
-        Self { network: false, proxies: false, disks: false, clocks: false, short_logs: false };
+    const NOTHING: Self = Self {
+        network: false,
+        proxies: false,
+        disks: false,
+        clocks: false,
+        short_logs: false,
+        spare_node: false,
+    };
     const NETWORK: Self = Self { network: true, ..Self::NOTHING };
     const PROXIES: Self = Self { network: true, proxies: true, ..Self::NOTHING };
     const DISKS: Self = Self { disks: true, ..Self::NOTHING };
     const CLOCKS: Self = Self { clocks: true, ..Self::NOTHING };
     const SHORT_LOGS: Self = Self { short_logs: true, ..Self::NOTHING };
+    const MEMBERS: Self = Self { network: true, spare_node: true, ..Self::NOTHING };
 
     /// Whatever one of them needs.
     #[must_use]
@@ -71,6 +83,7 @@ impl Needs {
             disks: all.disks || needs.disks,
             clocks: all.clocks || needs.clocks,
             short_logs: all.short_logs || needs.short_logs,
+            spare_node: all.spare_node || needs.spare_node,
         })
     }
 }
@@ -123,6 +136,8 @@ const ALL: &[Nemesis] = &[
     rolling_restart::NEMESIS,
     snapshot_install::NEMESIS,
     transfer_storm::NEMESIS,
+    replace_node::NEMESIS,
+    grow_shrink::NEMESIS,
     clock_jump::NEMESIS,
     overload::NEMESIS,
 ];

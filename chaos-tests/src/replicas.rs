@@ -13,7 +13,7 @@ use anyhow::bail;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use crate::cluster::ReplicaProbe;
+use crate::cluster::Cluster;
 use crate::history::ReplicaHash;
 use crate::oracle::Oracle;
 
@@ -29,17 +29,18 @@ const AGAIN: Duration = Duration::from_millis(200);
 
 /// All replicas of a cluster.
 #[derive(Debug, Clone)]
-pub struct Replicas {
-    probes: Vec<ReplicaProbe>,
+pub struct Replicas<'a> {
+    /// Its members may change meanwhile.
+    cluster: &'a Cluster,
     groups: Vec<u16>,
     oracle: Arc<Oracle>,
 }
 
-impl Replicas {
+impl<'a> Replicas<'a> {
     /// Of the control group and of every shard.
     #[must_use]
-    pub fn new(probes: Vec<ReplicaProbe>, shard_groups: u16, oracle: Arc<Oracle>) -> Self {
-        Self { probes, groups: (0..=shard_groups).collect(), oracle }
+    pub fn new(cluster: &'a Cluster, oracle: Arc<Oracle>) -> Self {
+        Self { cluster, groups: (0..=cluster.shape.shard_groups).collect(), oracle }
     }
 
     /// Compares while everything goes on, until the future is dropped.
@@ -60,13 +61,15 @@ impl Replicas {
 
     /// The newest index that a replica of the group knows.
     async fn newest(&self, group: u16) -> Option<u64> {
-        let asked = self.probes.iter().map(|probe| probe.last_log_index(group));
+        let probes = self.cluster.replica_probes();
+        let asked = probes.iter().map(|probe| probe.last_log_index(group));
         join_all(asked).await.into_iter().flatten().max()
     }
 
     /// What the replicas that answer say, recorded.
     async fn ask(&self, group: u16, at: Option<u64>) -> Vec<ReplicaHash> {
-        let asked = self.probes.iter().map(|probe| probe.state_hash(group, at, WAIT));
+        let probes = self.cluster.replica_probes();
+        let asked = probes.iter().map(|probe| probe.state_hash(group, at, WAIT));
         let answers: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
         let at = self.oracle.now();
         let hashes: Vec<_> = answers.into_iter().map(|hash| ReplicaHash { at, ..hash }).collect();
@@ -81,16 +84,17 @@ impl Replicas {
     /// # Errors
     /// When a group does not come to rest `within` this time.
     pub async fn compare_all(&self, within: Duration) -> anyhow::Result<()> {
+        let all = self.cluster.members().count();
         let deadline = Instant::now() + within;
         for &group in &self.groups {
             loop {
                 let hashes = self.ask(group, None).await;
                 let indexes: BTreeSet<_> = hashes.iter().map(|hash| hash.applied_index).collect();
-                if hashes.len() == self.probes.len() && indexes.len() == 1 {
+                if hashes.len() == all && indexes.len() == 1 {
                     break;
                 }
                 if Instant::now() > deadline {
-                    let (have, all) = (hashes.len(), self.probes.len());
+                    let have = hashes.len();
                     bail!("group {group}: {have} of {all} replicas answer, at indexes {indexes:?}");
                 }
                 tokio::time::sleep(AGAIN).await;

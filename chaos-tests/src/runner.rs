@@ -97,6 +97,7 @@ impl Plan {
             own_network: needs.network,
             proxies: needs.proxies,
             own_clocks: needs.clocks,
+            spare_nodes: usize::from(needs.spare_node),
             power_loss_disks: needs.disks.then_some(EntryRule::Strict),
             ..ClusterShape::default()
         };
@@ -137,8 +138,8 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
     let clients = workload.clients();
     tokio::time::sleep(plan.warm_up).await;
     if plan.mutant == Some(Mutant::LyingDisks) {
-        for index in 0..cluster.nodes.len() {
-            cluster.disk(index)?.lock().faults.add(Fault::SyncLies, "*");
+        for node in cluster.members() {
+            cluster.disk(node.index)?.lock().faults.add(Fault::SyncLies, "*");
         }
         // Something has to be acknowledged before it can be lost.
         tokio::time::sleep(plan.warm_up).await;
@@ -152,8 +153,7 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
         tokio::time::sleep(plan.settle).await;
         (broke, healed, healed_at)
     };
-    let probes = cluster.replica_probes();
-    let replicas = Replicas::new(probes, plan.shape.shard_groups, oracle.clone());
+    let replicas = Replicas::new(&cluster, oracle.clone());
     let (broke, healed, healed_at) = tokio::select! {
         told = torment => told,
         sampled = sampler.run(&cluster, &oracle) => {

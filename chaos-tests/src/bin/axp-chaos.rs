@@ -150,13 +150,15 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
 
 fn list_nemeses() {
     for kind in Kind::all() {
-        let Needs { network, proxies, disks, clocks, short_logs } = kind.nemesis().needs;
+        let Needs { network, proxies, disks, clocks, short_logs, spare_node } =
+            kind.nemesis().needs;
         let needs = [
             (network, "network"),
             (proxies, "proxies"),
             (disks, "disks"),
             (clocks, "clocks"),
             (short_logs, "short logs"),
+            (spare_node, "a spare node"),
         ];
         let needs = needs.into_iter().filter(|(needed, _)| *needed).map(|(_, what)| what);
         let needs: Vec<_> = needs.collect();

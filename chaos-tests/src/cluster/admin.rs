@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axp_proto::node::admin_client::AdminClient;
-use axp_proto::node::{StateHashRequest, StatusRequest, StatusResponse, TransferLeaderRequest};
+use axp_proto::node::change_members_response::Outcome;
+use axp_proto::node::{
+    ChangeMembersRequest, StateHashRequest, StatusRequest, StatusResponse, TransferLeaderRequest,
+};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::history::ReplicaHash;
@@ -12,6 +15,8 @@ use crate::http::HttpClient;
 
 /// A paused process accepts connections and never answers.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+
+const CHANGE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Reading a whole state takes a while, and so does waiting for an index.
 const HASH_WITHIN: Duration = Duration::from_secs(20);
@@ -58,17 +63,20 @@ impl Probe {
         answers_ok(&format!("http://{}/readyz", self.address)).await
     }
 
-    /// Host and port of the admin server.
-    pub(super) fn address(&self) -> &str {
-        &self.address
-    }
-
     /// Asks for a hand-over. A refusal is no failure: who leads may have changed meanwhile.
     pub(super) async fn hand_over(&self, group: u16, to_node_id: u64) {
         let request = TransferLeaderRequest { group: group.into(), to_node_id };
         if let Err(status) = self.admin.clone().transfer_leader(request).await {
             tracing::debug!(group, to_node_id, %status, "not handed over");
         }
+    }
+
+    /// Asks for other members; nothing when it does not answer.
+    pub(super) async fn change_members(&self, request: ChangeMembersRequest) -> Option<Outcome> {
+        // It waits for an entry, and for a majority before that.
+        let mut admin = self.replicas.0.clone();
+        let asked = tokio::time::timeout(CHANGE_WITHIN, admin.change_members(request)).await;
+        asked.ok()?.ok()?.into_inner().outcome
     }
 
     pub(super) async fn metric(&self, name: &str) -> Option<f64> {

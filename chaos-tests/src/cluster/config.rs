@@ -45,6 +45,8 @@ impl Timing {
 #[derive(Debug, Clone)]
 pub struct ClusterShape {
     pub nodes: usize,
+    /// Places for nodes that are added later.
+    pub spare_nodes: usize,
     pub gateways: usize,
     pub shard_groups: u16,
     pub engine: String,
@@ -69,6 +71,7 @@ impl Default for ClusterShape {
     fn default() -> Self {
         Self {
             nodes: 3,
+            spare_nodes: 0,
             gateways: 2,
             shard_groups: 4,
             engine: "fjall".to_owned(),
@@ -85,6 +88,11 @@ impl Default for ClusterShape {
 }
 
 impl ClusterShape {
+    /// All places for nodes.
+    pub(super) fn places(&self) -> usize {
+        self.nodes + self.spare_nodes
+    }
+
     /// So that a node that was away for a few seconds needs a snapshot.
     #[must_use]
     pub fn with_short_logs(self) -> Self {
@@ -92,7 +100,7 @@ impl ClusterShape {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct NodeAddress {
     pub(super) id: u64,
     pub(super) api: String,
@@ -109,6 +117,7 @@ pub(super) struct GatewayAddress {
 
 #[derive(Debug)]
 pub(super) struct Addresses {
+    /// Of all places, the founders' first.
     pub(super) nodes: Vec<NodeAddress>,
     pub(super) gateways: Vec<GatewayAddress>,
 }
@@ -121,7 +130,7 @@ impl Addresses {
 
     /// On this machine's loopback, or each at its own place of `network`.
     pub(super) fn choose(shape: &ClusterShape, network: Option<&Network>) -> anyhow::Result<Self> {
-        let ports = ports::pick(3 * (shape.nodes + shape.gateways))?;
+        let ports = ports::pick(3 * (shape.places() + shape.gateways))?;
         let at = |place, ports: &[u16]| -> anyhow::Result<[String; 3]> {
             let host = match network {
                 Some(network) => network.address(place)?,
@@ -129,7 +138,7 @@ impl Addresses {
             };
             Ok([0, 1, 2].map(|index| format!("{host}:{}", ports[index])))
         };
-        let (of_nodes, of_gateways) = ports.split_at(3 * shape.nodes);
+        let (of_nodes, of_gateways) = ports.split_at(3 * shape.places());
         let node = |(index, ports): (usize, &[u16])| {
             let [api, raft, admin] = at(Place::Node(index), ports)?;
             Ok(NodeAddress { id: index as u64 + 1, api, raft, admin })
@@ -149,14 +158,15 @@ impl Addresses {
     }
 }
 
+/// `known`: the founders, or for a node that is added later the members it asks to be let in.
 pub(super) fn node_toml(
     shape: &ClusterShape,
-    addresses: &Addresses,
+    known: &[NodeAddress],
     own: &NodeAddress,
     data: &Path,
 ) -> String {
     let mut peers = String::new();
-    for peer in &addresses.nodes {
+    for peer in known {
         let (id, raft, api) = (peer.id, &peer.raft, &peer.api);
         writeln!(peers, "  {{ id = {id}, raft-address = \"{raft}\", api-address = \"{api}\" }},")
             .expect("a string takes everything");

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context as _, bail};
 
-use super::admin::Probe;
 use super::{
     Binaries, Cluster, ClusterShape, Gateway, Node, Process, clock, config, data_folder, process,
 };
@@ -20,7 +20,7 @@ impl Cluster {
         shape: ClusterShape,
     ) -> anyhow::Result<Self> {
         let network = match shape.own_network {
-            true => Some(Arc::new(Network::build(shape.nodes, shape.gateways)?)),
+            true => Some(Arc::new(Network::build(shape.places(), shape.gateways)?)),
             false => None,
         };
         let proxies = match (&network, shape.proxies) {
@@ -37,7 +37,7 @@ impl Cluster {
         let (mut nodes, mut mounts) = (Vec::new(), Vec::new());
         for (index, at) in addresses.nodes.iter().enumerate() {
             let name = format!("node-{}", at.id);
-            let mut data = data_folder(folder, at.id);
+            let mut data = data_folder(folder, index);
             std::fs::create_dir_all(&data)?;
             if let Some(rule) = shape.power_loss_disks {
                 mounts.push(Mounted::mount(&PowerLossDisk::new(rule), &data)?);
@@ -47,12 +47,12 @@ impl Cluster {
                 std::fs::File::open(data.parent().context("below the mount")?)?.sync_all()?;
             }
             let file = folder.join(format!("{name}.toml"));
-            std::fs::write(&file, config::node_toml(&shape, &addresses, at, &data))?;
+            let founders = &addresses.nodes[..shape.nodes];
+            std::fs::write(&file, config::node_toml(&shape, founders, at, &data))?;
             let launch =
                 launch(&binaries.node, network.as_ref(), Place::Node(index), clock(&name)?);
             let process = Process::new(launch, &file, folder, &name);
-            let probe = Probe::new(&at.api, &at.admin)?;
-            nodes.push(Node { id: at.id, process, api: at.api.clone(), probe });
+            nodes.push(Node::new(index, at.clone(), process, data, index < shape.nodes)?);
         }
         let (mut gateways, apis) = (Vec::new(), addresses.node_apis());
         for (index, at) in addresses.gateways.iter().enumerate() {
@@ -66,7 +66,18 @@ impl Cluster {
             gateways.push(Gateway { process, url, admin: at.admin.clone() });
         }
         let (folder, gateway_program) = (folder.to_owned(), binaries.gateway.clone());
-        Ok(Self { nodes, gateways, gateway_program, mounts, proxies, network, shape, folder })
+        let last_id = AtomicU64::new(shape.nodes as u64);
+        Ok(Self {
+            nodes,
+            last_id,
+            gateways,
+            gateway_program,
+            mounts,
+            proxies,
+            network,
+            shape,
+            folder,
+        })
     }
 }
 

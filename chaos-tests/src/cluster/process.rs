@@ -59,6 +59,11 @@ impl Process {
         &self.name
     }
 
+    /// The file that configures it.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
+    }
+
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.life().child.as_ref().map(Child::id)

@@ -43,7 +43,7 @@ impl Cluster {
         let [http, grpc, admin] = [0, 1, 2].map(|index| format!("127.0.0.1:{}", ports[index]));
         let probe = format!("http://{admin}/readyz");
         let (organization, api_key) = (tenant.canary.name.as_str(), tenant.api_key.as_str());
-        let apis: Vec<String> = self.nodes.iter().map(|node| node.api.clone()).collect();
+        let apis: Vec<String> = self.members().map(|node| node.api().to_owned()).collect();
         let own = GatewayAddress { http, grpc, admin };
         let name = format!("seeding-{organization}");
         let file = self.folder.join(format!("{name}.toml"));

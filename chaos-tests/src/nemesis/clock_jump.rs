@@ -23,7 +23,7 @@ pub(super) const NEMESIS: Nemesis = Nemesis {
 async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let cluster = scene.cluster;
     let mut places: Vec<(&Process, &str)> = Vec::new();
-    places.extend(cluster.nodes.iter().map(|node| (&node.process, node.admin())));
+    places.extend(cluster.members().map(|node| (&node.process, node.admin())));
     places.extend(cluster.gateways.iter().map(|at| (&at.process, at.admin())));
     let Some(&(process, admin)) = places.choose(scene.rng) else { return Ok(()) };
     let back = scene.rng.random_range(5..=30);

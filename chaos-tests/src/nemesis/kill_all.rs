@@ -14,13 +14,13 @@ pub(super) const NEMESIS: Nemesis = Nemesis {
 async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let groups: Vec<u16> = (1..=scene.cluster.shape.shard_groups).collect();
     scene.broke("kill -9 all nodes".to_owned(), &groups);
-    for node in &scene.cluster.nodes {
+    for node in scene.cluster.members() {
         node.process.send_kill()?;
     }
-    for node in &scene.cluster.nodes {
+    for node in scene.cluster.members() {
         node.process.kill()?;
     }
-    for node in &scene.cluster.nodes {
+    for node in scene.cluster.members() {
         node.process.start()?;
     }
     scene.cluster.wait_nodes_ready().await?;

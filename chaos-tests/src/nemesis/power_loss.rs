@@ -25,18 +25,18 @@ async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 async fn all(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let groups: Vec<u16> = (1..=scene.cluster.shape.shard_groups).collect();
     let fault = scene.fault("power loss of all nodes".to_owned(), &groups);
-    for node in &scene.cluster.nodes {
+    for node in scene.cluster.members() {
         node.process.send_kill()?;
     }
-    for node in &scene.cluster.nodes {
+    for node in scene.cluster.members() {
         node.process.kill()?;
     }
     let mut lost = Lost::default();
-    for index in 0..scene.cluster.nodes.len() {
-        lost += forget(scene, index)?;
+    for node in scene.cluster.members() {
+        lost += forget(scene, node.index)?;
     }
     scene.record(FaultRecord { forgotten_bytes: lost.bytes, ..fault });
-    for node in &scene.cluster.nodes {
+    for node in scene.cluster.members() {
         node.process.start()?;
     }
     scene.cluster.wait_nodes_ready().await?;

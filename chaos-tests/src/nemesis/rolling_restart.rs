@@ -25,15 +25,16 @@ pub(super) const NEMESIS: Nemesis = Nemesis {
 };
 
 async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
-    for node in &scene.cluster.nodes {
+    for node in scene.cluster.members() {
+        let (id, index) = (node.id(), node.index);
         let led = scene.cluster.leaders().await;
-        let led = led.iter().filter(|(_, leader)| leader.node == node.id);
+        let led = led.iter().filter(|(_, leader)| leader.node == id);
         let led: Vec<u16> = led.map(|(group, _)| *group).filter(|group| *group > 0).collect();
-        scene.broke(format!("restart node {}, in turn", node.id), &led);
+        scene.broke(format!("restart node {id}, in turn"), &led);
         let status = node.process.terminate(ENDS_WITHIN).await?;
-        ensure!(status.success(), "node {} ended with {status} on SIGTERM", node.id);
-        scene.leaders_seen(&led, Some(node.id)).await?;
-        scene.start_again(scene.cluster.index_of(node.id)?).await?;
+        ensure!(status.success(), "node {id} ended with {status} on SIGTERM");
+        scene.leaders_seen(&led, Some(id)).await?;
+        scene.start_again(index).await?;
         see_all_caught_up(scene).await?;
     }
     Ok(())

@@ -58,7 +58,7 @@ async fn wait_purged(scene: &Scene<'_>, had: &BTreeMap<u32, u64>) -> anyhow::Res
         let gone = had.iter().any(|(id, last)| {
             let of = statuses.iter().flat_map(|s| &s.groups).filter(|group| group.group == *id);
             let purged: Vec<u64> = of.map(|group| group.purged_index).collect();
-            purged.len() + 1 == scene.cluster.nodes.len() && purged.iter().all(|p| p > last)
+            purged.len() + 1 == scene.cluster.members().count() && purged.iter().all(|p| p > last)
         });
         if gone {
             return Ok(());

@@ -6,6 +6,7 @@ use rand::seq::IndexedRandom as _;
 
 use super::scene::hold;
 use super::{Class, Needs, Nemesis, Scene};
+use crate::cluster::Node;
 
 const TIMES: std::ops::RangeInclusive<usize> = 20..=60;
 
@@ -38,11 +39,12 @@ async fn hand_over(scene: &mut Scene<'_>) -> anyhow::Result<bool> {
     let leaders = scene.cluster.leaders().await;
     let shards = scene.shards();
     let Some(group) = shards.choose(scene.rng).copied() else { return Ok(false) };
-    let others: Vec<u64> = scene.cluster.nodes.iter().map(|node| node.id).collect();
+    let others: Vec<u64> = scene.cluster.members().map(Node::id).collect();
     let Some(leader) = leaders.get(&group) else { return Ok(false) };
     let others: Vec<u64> = others.into_iter().filter(|id| *id != leader.node).collect();
     let Some(to) = others.choose(scene.rng).copied() else { return Ok(false) };
-    let index = scene.cluster.index_of(leader.node)?;
+    // It may have left the cluster just now.
+    let Ok(index) = scene.cluster.index_of(leader.node) else { return Ok(false) };
     scene.cluster.hand_over(index, group, to).await;
     hold(scene.rng, 20, 100).await;
     Ok(scene.cluster.leaders().await.get(&group).is_some_and(|leader| leader.node == to))
