@@ -1,6 +1,7 @@
 //! A cluster that tests start, break and heal.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -238,8 +239,16 @@ async fn start(config: Config) -> Result<Running, Error> {
     }
 }
 
-/// An address that was free a moment ago.
+/// An address that was free a moment ago, and stays so: a connection from 127.0.0.1, of which a
+/// busy machine makes thousands, cannot take its port.
 pub(crate) async fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    // Elsewhere only the first address of the loopback network is there.
+    let own = if cfg!(target_os = "linux") {
+        Ipv4Addr::new(127, 1, high, low)
+    } else {
+        Ipv4Addr::LOCALHOST
+    };
+    let listener = TcpListener::bind((own, 0)).await.unwrap();
     listener.local_addr().unwrap().to_string()
 }
