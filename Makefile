@@ -59,7 +59,7 @@ chaos: ## Kills leaders under load and checks what clients were told.
 partitions: CHAOS_ARGS = --nemesis isolate,one-way,bridge,flapping,lossy --seed 17401051140613951724
 partitions: chaos ## The same with a network that breaks; as root, with ip and nft.
 
-storm: CHAOS_ARGS = --nemesis all --overlap --seed 108
+storm: CHAOS_ARGS = --nemesis all --overlap --rate 100 --seed 108
 storm: chaos ## Everything that can break, two things at a time; as root, with ip, nft, /dev/fuse and libfaketime.
 
 SIM_SEEDS ?= 300

@@ -9,6 +9,8 @@ use crate::availability::{Distribution, acknowledged_writes};
 use crate::history::{Due, History, SeenEvent, Span};
 
 const SECOND_MS: i64 = 1000;
+/// The fault that no shard is expected to be in time under (F16).
+const OVERLOAD: &str = "overload";
 
 /// One timer that was due, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +126,8 @@ pub(crate) struct Patience {
     writes: BTreeMap<u16, Vec<(u64, u64)>>,
     /// When something broke, healed, or moved.
     disturbances: Vec<u64>,
+    /// From when to when there was more to do than is possible: timers wait in line like everybody.
+    floods: Vec<(u64, u64)>,
 }
 
 impl Patience {
@@ -133,12 +137,14 @@ impl Patience {
         disturbances.extend(history.heals.iter().map(|heal| heal.at));
         disturbances.extend(history.leader_changes.iter().map(|change| change.at));
         disturbances.sort_unstable();
+        let floods = history.strikes(u64::MAX).filter(|(name, ..)| *name == OVERLOAD);
         Self {
             began_at_ms: history.began_at_ms,
             late_ms_max: history.timer_late_ms_max,
             shard_groups: history.shard_groups,
             writes: writes.into_iter().map(|(shard, spans)| (shard, earliest(spans))).collect(),
             disturbances,
+            floods: floods.map(|(_, from, to, _)| (from, to)).collect(),
         }
     }
 
@@ -153,6 +159,10 @@ impl Patience {
             let place = writes.partition_point(|(start, _)| *start < from);
             let back = writes.get(place)?.1;
             let latest = back.max(from) + self.late_ms_max * 1000;
+            if let Some((_, to)) = self.floods.iter().find(|(of, to)| *of <= latest && *to > from) {
+                from = *to;
+                continue;
+            }
             // A fault in between takes the shard away again.
             let place = self.disturbances.partition_point(|at| *at <= from);
             match self.disturbances.get(place) {
@@ -260,5 +270,19 @@ mod tests {
         let patience = Patience::of(&history);
         assert_eq!(patience.latest_ms(&id, AT_MS), Some(AT_MS + 3500));
         assert!(!patience.is_calm(AT_MS));
+        let nemesis = "overload".to_owned();
+        history.faults.push(crate::history::FaultRecord {
+            at: 100_000,
+            nemesis: nemesis.clone(),
+            what: String::new(),
+            groups: Vec::new(),
+            forgotten_bytes: 0,
+            strike: 2,
+            damage_found: false,
+        });
+        history.heals = vec![crate::history::Heal { at: 1_900_000, nemesis, strike: 2 }];
+        assert_eq!(Patience::of(&history).latest_ms(&id, AT_MS), Some(AT_MS + 3500));
+        history.heals[0].at = 2_100_000;
+        assert_eq!(Patience::of(&history).latest_ms(&id, AT_MS), None);
     }
 }

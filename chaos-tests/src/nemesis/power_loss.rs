@@ -1,13 +1,20 @@
 //! F4, F5: the power goes, at all nodes at one moment or at one that leads, and with it whatever was
 //! not synced. Needs a cluster whose nodes keep their data on [`crate::powerloss`] disks.
 
+use std::time::Duration;
+
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt};
+use tokio::time::Instant;
 
 use super::scene::Target;
 use super::{Class, Needs, Nemesis, Scene};
 use crate::history::FaultRecord;
 use crate::powerloss::{Lost, Survival};
+
+/// Everything may just be synced: then there is nothing to lose, for that long at most.
+const BUSY_WITHIN: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(1);
 
 pub(super) const NEMESIS: Nemesis = Nemesis {
     name: "power-loss",
@@ -24,6 +31,8 @@ async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 
 async fn all(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let groups: Vec<u16> = (1..=scene.cluster.shape.shard_groups).collect();
+    let places: Vec<usize> = scene.cluster.members().map(|node| node.index).collect();
+    wait_busy(scene, &places).await?;
     let fault = scene.fault("power loss of all nodes".to_owned(), &groups);
     for node in scene.cluster.members() {
         node.process.send_kill()?;
@@ -32,8 +41,8 @@ async fn all(scene: &mut Scene<'_>) -> anyhow::Result<()> {
         node.process.kill()?;
     }
     let mut lost = Lost::default();
-    for node in scene.cluster.members() {
-        lost += forget(scene, node.index)?;
+    for index in places {
+        lost += forget(scene, index)?;
     }
     scene.record(FaultRecord { forgotten_bytes: lost.bytes, ..fault });
     for node in scene.cluster.members() {
@@ -45,6 +54,7 @@ async fn all(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 
 async fn one(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let Target { node, index, groups } = scene.some_leader().await?;
+    wait_busy(scene, &[index]).await?;
     let fault = scene.fault(format!("power loss of node {node}"), &groups);
     scene.cluster.nodes[index].process.kill()?;
     let lost = forget(scene, index)?;
@@ -52,6 +62,20 @@ async fn one(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     scene.see_leaders(&groups, Some(node)).await?;
     scene.cluster.nodes[index].process.start()?;
     scene.cluster.wait_node_ready(index).await
+}
+
+/// Waits until one of these disks has something that is not synced.
+async fn wait_busy(scene: &Scene<'_>, places: &[usize]) -> anyhow::Result<()> {
+    let deadline = Instant::now() + BUSY_WITHIN;
+    while Instant::now() < deadline {
+        for index in places {
+            if scene.cluster.disk(*index)?.lock().unsynced_changes() > 0 {
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
 }
 
 /// Each disk has its own luck.

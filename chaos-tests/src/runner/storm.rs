@@ -1,8 +1,9 @@
 //! Breaks things: one strike after the other, or two at a time, one of each class.
 //!
 //! Every class has its own source of choices, so what the other one does, and when, does not shift
-//! them. Two strikes that each take a node away wait for each other: with a majority gone there
-//! would be nothing to see but silence.
+//! them. Two strikes that each take a node away are never at work at once: with a majority gone there
+//! would be nothing to see but silence. Each choice is two, so that there is another one that need not
+//! wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,13 +69,22 @@ pub(super) async fn break_things(
 impl Storm<'_> {
     async fn strike_all(&self, kinds: &[Kind], rng: &mut StdRng) -> anyhow::Result<()> {
         while self.goes_on() {
-            let Some(kind) = kinds.choose(rng).copied() else { return Ok(()) };
+            let Some(kind) = self.choose(kinds, rng) else { return Ok(()) };
             // A strike has its own source, so that its choices do not shift the next ones.
             self.strike(kind, StdRng::seed_from_u64(rng.next_u64())).await?;
             let calm = rng.random_range(Duration::ZERO..=self.plan.calm_max);
             tokio::time::sleep(calm).await;
         }
         Ok(())
+    }
+
+    /// What need not wait is preferred. However that is, the same amount of chance is used up.
+    fn choose(&self, kinds: &[Kind], rng: &mut StdRng) -> Option<Kind> {
+        let gentle: Vec<Kind> =
+            kinds.iter().copied().filter(|kind| !kind.nemesis().takes_node).collect();
+        let (kind, instead) = (kinds.choose(rng).copied()?, gentle.choose(rng).copied());
+        let waits = kind.nemesis().takes_node && self.away.try_lock().is_err();
+        if waits { instead.or(Some(kind)) } else { Some(kind) }
     }
 
     fn goes_on(&self) -> bool {
