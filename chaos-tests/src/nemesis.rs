@@ -20,6 +20,7 @@ mod one_way;
 mod overload;
 mod pause;
 mod power_loss;
+mod read_fails;
 mod replace_node;
 mod reset;
 mod restart;
@@ -131,6 +132,7 @@ const ALL: &[Nemesis] = &[
     slow_disk::NEMESIS,
     full_disk::NEMESIS,
     sync_fails::NEMESIS,
+    read_fails::NEMESIS,
     bit_flip::NEMESIS,
     old_leader::NEMESIS,
     rolling_restart::NEMESIS,

@@ -124,9 +124,9 @@ impl Store {
         let snapshots = config.dir.join("snapshots");
         snapshot::clean(&snapshots)?;
         let (usage, closed) = Usage::new(lock);
-        let log = Guarded::wrap(log, &usage);
-        let state = Guarded::wrap(state, &usage);
         let failure = Arc::new(Failure::new());
+        let log = Guarded::wrap(log, &failure, &usage);
+        let state = Guarded::wrap(state, &failure, &usage);
         let writer = Writer::start(
             log.clone(),
             failure.clone(),

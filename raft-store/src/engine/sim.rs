@@ -43,6 +43,7 @@ struct Inner {
     lie: Option<Lie>,
     fail_sync: bool,
     fail_write: bool,
+    fail_read: bool,
     syncs: u64,
     writes: u64,
 }
@@ -64,6 +65,11 @@ impl Sim {
     /// From now on writes fail, or succeed again.
     pub fn fail_write(&self, fail: bool) {
         self.inner().fail_write = fail;
+    }
+
+    /// From now on reads fail, or succeed again.
+    pub fn fail_read(&self, fail: bool) {
+        self.inner().fail_read = fail;
     }
 
     /// How often a sync was asked for.
@@ -122,10 +128,13 @@ impl Sim {
         Arc::new(Self { inner: Mutex::new(inner) })
     }
 
-    fn next_rows(&self, from: Bound<&[u8]>, to: &[u8]) -> Vec<(Bytes, Bytes)> {
+    fn next_rows(&self, from: Bound<&[u8]>, to: &[u8]) -> Result<Vec<(Bytes, Bytes)>, Error> {
         let inner = self.inner();
+        if inner.fail_read {
+            return Err(refused("scan"));
+        }
         let rows = inner.visible.range::<[u8], _>((from, Bound::Excluded(to)));
-        rows.take(SCAN_ROWS).map(|(key, value)| (key.clone(), value.clone())).collect()
+        Ok(rows.take(SCAN_ROWS).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 }
 
@@ -191,7 +200,11 @@ impl Engine for Sim {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        Ok(self.inner().visible.get(key).cloned())
+        let inner = self.inner();
+        if inner.fail_read {
+            return Err(refused("read"));
+        }
+        Ok(inner.visible.get(key).cloned())
     }
 
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
@@ -202,7 +215,7 @@ impl Engine for Sim {
             if matches!(start, Bound::Included(key) | Bound::Excluded(key) if key >= to) {
                 return Ok(());
             }
-            let rows = self.next_rows(start, to);
+            let rows = self.next_rows(start, to)?;
             for (key, value) in &rows {
                 if let ControlFlow::Break(()) = visit(key, value) {
                     return Ok(());
@@ -220,6 +233,9 @@ impl Engine for Sim {
         while *from < *to {
             let rows: Vec<(Bytes, Bytes)> = {
                 let inner = self.inner();
+                if inner.fail_read {
+                    return Err(refused("scan"));
+                }
                 let range = (Bound::Included(from), Bound::Excluded(&*to));
                 let rows = inner.visible.range::<[u8], _>(range).rev().take(SCAN_ROWS);
                 rows.map(|(key, value)| (key.clone(), value.clone())).collect()

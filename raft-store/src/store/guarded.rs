@@ -1,4 +1,5 @@
-//! Keeps the directory's lock until the last user of either engine is gone, and says when.
+//! Keeps the directory's lock until the last user of either engine is gone, and says when. And whoever
+//! reads, a read that fails is the end of the store: a replica that cannot see what it has must not lead.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,11 @@ use tokio::sync::watch;
 
 use crate::engine::{Batch, Engine, View, Visit};
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::format::DirLock;
+
+/// What failed, as the reason says it.
+const READ: &str = "read";
 
 /// Dropped with the last engine: releases the lock and tells who waits.
 #[derive(Debug)]
@@ -29,12 +34,17 @@ impl Usage {
 pub(super) struct Guarded {
     // Fields are dropped in this order: the engine closes before the lock goes.
     engine: Arc<dyn Engine>,
+    failure: Arc<Failure>,
     usage: Arc<Usage>,
 }
 
 impl Guarded {
-    pub(super) fn wrap(engine: Arc<dyn Engine>, usage: &Arc<Usage>) -> Arc<dyn Engine> {
-        Arc::new(Self { engine, usage: usage.clone() })
+    pub(super) fn wrap(
+        engine: Arc<dyn Engine>,
+        failure: &Arc<Failure>,
+        usage: &Arc<Usage>,
+    ) -> Arc<dyn Engine> {
+        Arc::new(Self { engine, failure: failure.clone(), usage: usage.clone() })
     }
 }
 
@@ -48,20 +58,25 @@ impl Engine for Guarded {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        self.engine.get(key)
+        self.engine.get(key).inspect_err(|error| self.failure.set(READ, error))
     }
 
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        self.engine.scan(from, to, visit)
+        self.engine.scan(from, to, visit).inspect_err(|error| self.failure.set(READ, error))
     }
 
     fn scan_back(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        self.engine.scan_back(from, to, visit)
+        self.engine.scan_back(from, to, visit).inspect_err(|error| self.failure.set(READ, error))
     }
 
     fn view(&self, from: &[u8], to: &[u8], spool: &Path) -> Result<Arc<dyn View>, Error> {
-        let view = self.engine.view(from, to, spool)?;
-        Ok(Arc::new(GuardedView { view, _usage: self.usage.clone() }))
+        let view = self.engine.view(from, to, spool);
+        let view = view.inspect_err(|error| self.failure.set(READ, error))?;
+        Ok(Arc::new(GuardedView {
+            view,
+            failure: self.failure.clone(),
+            _usage: self.usage.clone(),
+        }))
     }
 
     fn view_is_cheap(&self) -> bool {
@@ -73,11 +88,42 @@ impl Engine for Guarded {
 #[derive(Debug)]
 struct GuardedView {
     view: Arc<dyn View>,
+    failure: Arc<Failure>,
     _usage: Arc<Usage>,
 }
 
 impl View for GuardedView {
     fn scan(&self, from: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        self.view.scan(from, visit)
+        self.view.scan(from, visit).inspect_err(|error| self.failure.set(READ, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::engine::sim::Sim;
+
+    #[test]
+    fn a_read_that_fails_is_the_end_of_the_store() {
+        let reads: [fn(&dyn Engine) -> bool; 4] = [
+            |engine| engine.get(b"key").is_ok(),
+            |engine| engine.scan(b"a", b"z", &mut |_, _| ControlFlow::Continue(())).is_ok(),
+            |engine| engine.scan_back(b"a", b"z", &mut |_, _| ControlFlow::Continue(())).is_ok(),
+            |engine| engine.view(b"a", b"z", Path::new("")).is_ok(),
+        ];
+        for read in reads {
+            let (sim, failure) = (Sim::new(), Arc::new(Failure::new()));
+            let (usage, _closed) = Usage::new(None);
+            let engine = Guarded::wrap(sim.clone(), &failure, &usage);
+            assert!(read(&*engine));
+            assert!(failure.check().is_ok());
+            sim.fail_read(true);
+            assert!(!read(&*engine));
+            assert!(
+                matches!(failure.check(), Err(Error::Failed(reason)) if reason.starts_with(READ))
+            );
+        }
     }
 }
