@@ -30,7 +30,7 @@ pub use clock::ahead as clock_ahead;
 pub use config::{ClusterShape, Timing};
 pub use members::{newest_row, unlike};
 pub use node::Node;
-pub use process::Process;
+pub use process::{Build, Process};
 pub use seeding::first_tenant;
 
 use crate::network::{Network, Proxies};
@@ -65,6 +65,8 @@ pub struct Cluster {
     last_id: AtomicU64,
     pub gateways: Vec<Gateway>,
     gateway_program: PathBuf,
+    /// Whether there is another build of the programs.
+    pub has_other_build: bool,
     /// These three after the processes, so that those are gone when they are taken down.
     mounts: Vec<Mounted>,
     proxies: Option<Proxies>,

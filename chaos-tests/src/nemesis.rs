@@ -31,6 +31,7 @@ mod slow_link;
 mod snapshot_install;
 mod sync_fails;
 mod transfer_storm;
+mod upgrade;
 
 use std::fmt;
 use std::future::Future;
@@ -57,6 +58,8 @@ pub struct Needs {
     pub short_logs: bool,
     /// Room for a node that is added later.
     pub spare_node: bool,
+    /// Programs of another version.
+    pub other_build: bool,
 }
 
 impl Needs {
@@ -67,12 +70,14 @@ impl Needs {
         clocks: false,
         short_logs: false,
         spare_node: false,
+        other_build: false,
     };
     const NETWORK: Self = Self { network: true, ..Self::NOTHING };
     const PROXIES: Self = Self { network: true, proxies: true, ..Self::NOTHING };
     const DISKS: Self = Self { disks: true, ..Self::NOTHING };
     const CLOCKS: Self = Self { clocks: true, ..Self::NOTHING };
     const SHORT_LOGS: Self = Self { short_logs: true, ..Self::NOTHING };
+    const OTHER_BUILD: Self = Self { other_build: true, ..Self::NOTHING };
     const MEMBERS: Self = Self { network: true, spare_node: true, ..Self::NOTHING };
 
     /// Whatever one of them needs.
@@ -85,6 +90,7 @@ impl Needs {
             clocks: all.clocks || needs.clocks,
             short_logs: all.short_logs || needs.short_logs,
             spare_node: all.spare_node || needs.spare_node,
+            other_build: all.other_build || needs.other_build,
         })
     }
 }
@@ -136,6 +142,7 @@ const ALL: &[Nemesis] = &[
     bit_flip::NEMESIS,
     old_leader::NEMESIS,
     rolling_restart::NEMESIS,
+    upgrade::NEMESIS,
     snapshot_install::NEMESIS,
     transfer_storm::NEMESIS,
     replace_node::NEMESIS,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use axp_chaos_tests::cluster::binaries::OTHER;
 use axp_chaos_tests::cluster::{Binaries, Timing};
 use axp_chaos_tests::mutants::{self, MutantsArgs};
 use axp_chaos_tests::nemesis::{Kind, Needs};
@@ -150,7 +151,7 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
 
 fn list_nemeses() {
     for kind in Kind::all() {
-        let Needs { network, proxies, disks, clocks, short_logs, spare_node } =
+        let Needs { network, proxies, disks, clocks, short_logs, spare_node, other_build } =
             kind.nemesis().needs;
         let needs = [
             (network, "network"),
@@ -159,6 +160,7 @@ fn list_nemeses() {
             (clocks, "clocks"),
             (short_logs, "short logs"),
             (spare_node, "a spare node"),
+            (other_build, "another version"),
         ];
         let needs = needs.into_iter().filter(|(needed, _)| *needed).map(|(_, what)| what);
         let needs: Vec<_> = needs.collect();
@@ -186,7 +188,10 @@ fn repro(file: &Path) -> anyhow::Result<Box<RunArgs>> {
 
 fn kinds(names: &[String]) -> anyhow::Result<Vec<Kind>> {
     if names == ["all"] {
-        return Ok(Kind::all());
+        // Another version has to be brought by whoever wants it.
+        let has_other = std::env::var_os(OTHER).is_some();
+        let possible = |kind: &Kind| has_other || !kind.nemesis().needs.other_build;
+        return Ok(Kind::all().into_iter().filter(possible).collect());
     }
     names.iter().map(|name| name.parse().map_err(anyhow::Error::msg)).collect()
 }

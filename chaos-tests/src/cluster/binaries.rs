@@ -1,6 +1,7 @@
 //! Where the programs under test are.
 //!
-//! `AXP_BIN_DIR` names a folder with `axp-node` and `axp-gateway`. Otherwise they lie in the folder
+//! `AXP_BIN_DIR` names a folder with `axp-node` and `axp-gateway`, and `AXP_CHAOS_OTHER_BIN_DIR` one with
+//! another version of both, where versions are mixed. Otherwise they lie in the folder
 //! of the profile that this program was built with, `target/<profile>`. Cargo does not build other
 //! packages' binaries for a test (`CARGO_BIN_EXE_*` exists only for one's own), so a test calls
 //! [`Binaries::locate_or_build`], which asks cargo for them in the same profile; that is quick when
@@ -11,11 +12,16 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+/// Names the folder of the programs of another version.
+pub const OTHER: &str = "AXP_CHAOS_OTHER_BIN_DIR";
+
 /// The programs under test.
 #[derive(Debug, Clone)]
 pub struct Binaries {
     pub node: PathBuf,
     pub gateway: PathBuf,
+    /// Of another version.
+    pub other: Option<Box<Self>>,
 }
 
 impl Binaries {
@@ -28,7 +34,9 @@ impl Binaries {
             Some(folder) => PathBuf::from(folder),
             None => profile_folder()?,
         };
-        Self::in_folder(&folder)
+        let other = std::env::var_os(OTHER).map(|other| Self::in_folder(Path::new(&other)));
+        let other = other.transpose()?.map(Box::new);
+        Ok(Self { other, ..Self::in_folder(&folder)? })
     }
 
     /// Builds in the profile of this program, unless `AXP_BIN_DIR` says what to use.
@@ -53,7 +61,7 @@ impl Binaries {
                 );
             }
         }
-        Ok(Self { node, gateway })
+        Ok(Self { node, gateway, other: None })
     }
 }
 

@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicU64;
 use anyhow::{Context as _, bail};
 
 use super::{
-    Binaries, Cluster, ClusterShape, Gateway, Node, Process, clock, config, data_folder, process,
+    Binaries, Build, Cluster, ClusterShape, Gateway, Node, Process, clock, config, data_folder,
+    process,
 };
 use crate::network::{Network, Place, Proxies};
 use crate::powerloss::{Mounted, PowerLossDisk};
@@ -34,6 +35,7 @@ impl Cluster {
             clock::set(&file, 0, 1.0)?;
             Ok(shape.own_clocks.then_some(file))
         };
+        let others = binaries.other.as_deref();
         let (mut nodes, mut mounts) = (Vec::new(), Vec::new());
         for (index, at) in addresses.nodes.iter().enumerate() {
             let name = format!("node-{}", at.id);
@@ -49,8 +51,8 @@ impl Cluster {
             let file = folder.join(format!("{name}.toml"));
             let founders = &addresses.nodes[..shape.nodes];
             std::fs::write(&file, config::node_toml(&shape, founders, at, &data))?;
-            let launch =
-                launch(&binaries.node, network.as_ref(), Place::Node(index), clock(&name)?);
+            let programs = Programs::new(&binaries.node, others.map(|it| &*it.node));
+            let launch = launch(programs, network.as_ref(), Place::Node(index), clock(&name)?);
             let process = Process::new(launch, &file, folder, &name);
             nodes.push(Node::new(index, at.clone(), process, data, index < shape.nodes)?);
         }
@@ -59,12 +61,13 @@ impl Cluster {
             let name = format!("gateway-{index}");
             let file = folder.join(format!("{name}.toml"));
             std::fs::write(&file, config::gateway_toml(&apis, at, &config::FIRST))?;
-            let launch =
-                launch(&binaries.gateway, network.as_ref(), Place::Gateway(index), clock(&name)?);
+            let programs = Programs::new(&binaries.gateway, others.map(|it| &*it.gateway));
+            let launch = launch(programs, network.as_ref(), Place::Gateway(index), clock(&name)?);
             let process = Process::new(launch, &file, folder, &name);
             let url = format!("http://{}", at.http);
             gateways.push(Gateway { process, url, admin: at.admin.clone() });
         }
+        let has_other_build = others.is_some();
         let (folder, gateway_program) = (folder.to_owned(), binaries.gateway.clone());
         let last_id = AtomicU64::new(shape.nodes as u64);
         Ok(Self {
@@ -72,6 +75,7 @@ impl Cluster {
             last_id,
             gateways,
             gateway_program,
+            has_other_build,
             mounts,
             proxies,
             network,
@@ -81,18 +85,38 @@ impl Cluster {
     }
 }
 
+/// Two builds of one program.
+struct Programs {
+    usual: PathBuf,
+    other: Option<PathBuf>,
+}
+
+impl Programs {
+    fn new(usual: &Path, other: Option<&Path>) -> Self {
+        Self { usual: usual.to_owned(), other: other.map(Path::to_owned) }
+    }
+
+    fn of(&self, build: Build) -> anyhow::Result<&Path> {
+        match build {
+            Build::Usual => Ok(&self.usual),
+            Build::Other => self.other.as_deref().context("there is no other build"),
+        }
+    }
+}
+
 /// Starts a program on this machine, or at a place of a network; with a clock of its own, or not.
 fn launch(
-    program: &Path,
+    programs: Programs,
     network: Option<&Arc<Network>>,
     place: Place,
     clock: Option<PathBuf>,
 ) -> process::Launch {
-    let (program, network) = (program.to_owned(), network.cloned());
-    Box::new(move || {
+    let network = network.cloned();
+    Box::new(move |build| {
+        let program = programs.of(build)?;
         let mut command = match &network {
-            Some(network) => network.command(place, &program),
-            None => Command::new(&program),
+            Some(network) => network.command(place, program),
+            None => Command::new(program),
         };
         if let Some(clock) = &clock {
             clock::equip(&mut command, clock)?;

@@ -16,8 +16,17 @@ use super::clock;
 
 const POLL: Duration = Duration::from_millis(5);
 
+/// Which of two builds of the programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Build {
+    #[default]
+    Usual,
+    /// Another version.
+    Other,
+}
+
 /// Makes what starts a program where it belongs.
-pub(super) type Launch = Box<dyn Fn() -> anyhow::Result<Command> + Send + Sync>;
+pub(super) type Launch = Box<dyn Fn(Build) -> anyhow::Result<Command> + Send + Sync>;
 
 /// A program with a configuration file, and its child while it runs. Faults that overlap share it.
 pub struct Process {
@@ -35,6 +44,7 @@ struct Life {
     child: Option<Child>,
     paused: bool,
     starts: u32,
+    build: Build,
 }
 
 impl Process {
@@ -69,6 +79,16 @@ impl Process {
         self.life().child.as_ref().map(Child::id)
     }
 
+    /// The next start is of this build.
+    pub fn switch(&self, build: Build) {
+        self.life().build = build;
+    }
+
+    #[must_use]
+    pub fn build(&self) -> Build {
+        self.life().build
+    }
+
     /// Starts it; what it writes is appended to its log.
     ///
     /// # Errors
@@ -81,7 +101,7 @@ impl Process {
         life.starts += 1;
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         mark(&log, life.starts)?;
-        let child = (self.launch)()?
+        let child = (self.launch)(life.build)?
             .arg("--config")
             .arg(&self.config)
             .stdin(Stdio::null())

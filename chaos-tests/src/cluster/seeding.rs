@@ -49,7 +49,7 @@ impl Cluster {
         let file = self.folder.join(format!("{name}.toml"));
         std::fs::write(&file, gateway_toml(&apis, &own, &Seed { organization, api_key }))?;
         let program = self.gateway_program.clone();
-        let launch = Box::new(move || Ok(Command::new(&program)));
+        let launch = Box::new(move |_| Ok(Command::new(&program)));
         let gateway = Process::new(launch, &file, &self.folder, &name);
         gateway.start()?;
         let deadline = Instant::now() + READY_WITHIN;

@@ -185,7 +185,7 @@ async fn driver(scene: &Scene<'_>) -> anyhow::Result<usize> {
 /// be the one that goes, and then it may not.
 async fn kill(scene: &mut Scene<'_>, index: usize, role: &str) -> anyhow::Result<()> {
     let node = &scene.cluster.nodes[index];
-    let led = led_by(scene, node).await;
+    let led = scene.led_by(node).await;
     scene.broke(format!("kill -9 node {}, {role}", node.id()), &led);
     node.process.kill()?;
     hold(scene.rng, 0, 2000).await;
@@ -195,20 +195,13 @@ async fn kill(scene: &mut Scene<'_>, index: usize, role: &str) -> anyhow::Result
 
 async fn cut(scene: &mut Scene<'_>, index: usize) -> anyhow::Result<()> {
     let node = &scene.cluster.nodes[index];
-    let led = led_by(scene, node).await;
+    let led = scene.led_by(node).await;
     let cuts = scene.cut_both(&[Place::Node(index)], &scene.other_nodes(index))?;
     scene.broke(format!("node {}, which drives the change, is cut off", node.id()), &led);
     hold(scene.rng, 1000, 6000).await;
     let dropped = scene.cluster.network()?.mend(cuts)?;
     ensure!(dropped > 0, "cutting off node {} dropped nothing", node.id());
     scene.leaders_seen(&led, None).await.map(drop)
-}
-
-/// The shards that a node leads.
-async fn led_by(scene: &Scene<'_>, node: &Node) -> Vec<u16> {
-    let leaders = scene.cluster.leaders().await;
-    let led = leaders.iter().filter(|(group, leader)| **group > 0 && leader.node == node.id());
-    led.map(|(group, _)| *group).collect()
 }
 
 /// Waits until the change is done or undone, in the row and in every group.

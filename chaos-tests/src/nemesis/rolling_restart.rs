@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::scene::ELECTION_WITHIN;
 use super::{Class, Needs, Nemesis, Scene};
+use crate::cluster::{Build, Node};
 
 /// The drain timeout of a node and some more.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
@@ -26,18 +27,27 @@ pub(super) const NEMESIS: Nemesis = Nemesis {
 
 async fn strike(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     for node in scene.cluster.members() {
-        let (id, index) = (node.id(), node.index);
-        let led = scene.cluster.leaders().await;
-        let led = led.iter().filter(|(_, leader)| leader.node == id);
-        let led: Vec<u16> = led.map(|(group, _)| *group).filter(|group| *group > 0).collect();
-        scene.broke(format!("restart node {id}, in turn"), &led);
-        let status = node.process.terminate(ENDS_WITHIN).await?;
-        ensure!(status.success(), "node {id} ended with {status} on SIGTERM");
-        scene.leaders_seen(&led, Some(id)).await?;
-        scene.start_again(index).await?;
-        see_all_caught_up(scene).await?;
+        restart(scene, node, node.process.build(), "in turn").await?;
     }
     Ok(())
+}
+
+/// Has it end in order, and starts this build of it; done when nobody is behind.
+pub(super) async fn restart(
+    scene: &Scene<'_>,
+    node: &Node,
+    build: Build,
+    how: &str,
+) -> anyhow::Result<()> {
+    let id = node.id();
+    let led = scene.led_by(node).await;
+    scene.broke(format!("restart node {id}, {how}"), &led);
+    let status = node.process.terminate(ENDS_WITHIN).await?;
+    ensure!(status.success(), "node {id} ended with {status} on SIGTERM");
+    scene.leaders_seen(&led, Some(id)).await?;
+    node.process.switch(build);
+    scene.start_again(node.index).await?;
+    see_all_caught_up(scene).await
 }
 
 /// As `axp cluster status` has it: every group is led, and nobody is behind.

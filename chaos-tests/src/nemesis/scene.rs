@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 
-use crate::cluster::{Cluster, Leader};
+use crate::cluster::{Cluster, Leader, Node};
 use crate::history::{FaultRecord, Heal, LeaderChange};
 use crate::network::{Cut, Hurt, Place, Proxies};
 use crate::oracle::Oracle;
@@ -71,6 +71,13 @@ impl<'a> Scene<'a> {
 
     pub(super) fn shards(&self) -> Vec<u16> {
         (1..=self.cluster.shape.shard_groups).collect()
+    }
+
+    /// The shards that a node leads.
+    pub(super) async fn led_by(&self, node: &Node) -> Vec<u16> {
+        let leaders = self.cluster.leaders().await;
+        let led = leaders.iter().filter(|(group, leader)| **group > 0 && leader.node == node.id());
+        led.map(|(group, _)| *group).collect()
     }
 
     /// From now on something is broken, and `groups` lost their leader by it.

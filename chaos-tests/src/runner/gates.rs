@@ -122,7 +122,7 @@ fn damage(history: &History) -> Gate {
 }
 
 /// Faults of these names are no accidents: who asks again must not notice.
-const ORDERLY: [&str; 3] = ["restart", "rolling-restart", "transfer-storm"];
+const ORDERLY: [&str; 4] = ["restart", "rolling-restart", "upgrade", "transfer-storm"];
 
 fn orderly(history: &History, counts: &Counts) -> Gate {
     let orderly = history.faults.iter().all(|fault| ORDERLY.contains(&fault.nemesis.as_str()));
