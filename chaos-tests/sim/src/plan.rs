@@ -174,7 +174,11 @@ impl Plan {
 
 fn mix(rng: &mut StdRng) -> Mix {
     Mix {
-        rate: rng.random_range(15..50),
+        rate: if rng.random_bool(0.7) {
+            rng.random_range(15..50)
+        } else {
+            rng.random_range(50..300)
+        },
         agents: rng.random_range(2..5),
         raced: 0.25,
         watched: 0.2,

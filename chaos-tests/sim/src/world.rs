@@ -29,6 +29,9 @@ const END_WITHIN: Duration = Duration::from_secs(180);
 /// After the last request; then replicas are equal.
 const QUIET: Duration = Duration::from_secs(3);
 
+/// What is logged unless `AXP_SIM_LOG` says otherwise, which changes the journal and nothing else.
+const LOG: &str = "info,openraft=warn,turmoil=warn";
+
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Runs one seed, in a thread that has seen no other: what hash maps and generators begin with
@@ -51,7 +54,7 @@ fn log_into(journal: &Journal) {
     tracing_subscriber::fmt()
         .with_timer(SimulatedTime)
         .with_ansi(false)
-        .with_env_filter("info,openraft=warn,turmoil=warn")
+        .with_env_filter(std::env::var("AXP_SIM_LOG").unwrap_or_else(|_| LOG.to_owned()))
         .with_writer(journal.clone())
         .init();
 }
