@@ -2,7 +2,7 @@
 //!
 //! Real nodes and gateways, real HTTP/2 and HTTP between them, the same workload and the same checks
 //! as against real processes; network, disks, clocks and randomness are simulated. The same seed
-//! gives the same packets at the same instants, byte for byte (docs/chaos.md, ADR 0014).
+//! gives the same packets at the same instants, byte for byte (docs/chaos.md, ADR 0015).
 
 mod batch;
 mod disk;
