@@ -20,12 +20,26 @@ const STREAM_GRACE: Duration = Duration::from_secs(10);
 /// The type of all scenarios, and so of their steps.
 pub(crate) const SCENARIO_TYPE: &str = "chaos.scenario.v1";
 
+/// What is known of a request that its client did not wait for.
+pub(crate) const HUNG_UP: &str = "the client hung up";
+
 /// A client of one organization that can reach every gateway.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: HttpClient,
     gateways: Vec<String>,
     canary: Arc<Canary>,
+}
+
+/// What a gateway says that limits rates.
+#[derive(Debug)]
+pub enum Limited<T> {
+    Answered(Told<T>),
+    /// Not let in: nothing of it has happened.
+    TooMany {
+        code: String,
+        retry_after_seconds: Option<u32>,
+    },
 }
 
 /// What one connection to an intent's stream brought.
@@ -76,6 +90,24 @@ impl Client {
         let reply = self.http.post(&url, None, &body, CALL_TIMEOUT).await?;
         let address = reply.body.pointer("/service_account/agent_address").and_then(Value::as_str);
         address.map(str::to_owned).ok_or_else(|| format!("{}: {}", reply.status, reply.body))
+    }
+
+    /// Makes an agent known that is pushed to; its address, and what pushes are signed with.
+    ///
+    /// # Errors
+    /// What the server said instead.
+    pub async fn register_pushed(
+        &self,
+        name: &str,
+        callback: &str,
+    ) -> Result<(String, String), String> {
+        let body = json!({"name": name, "delivery_mode": "http", "callback_url": callback});
+        let url = self.url(0, "/v1/service-accounts");
+        let reply = self.http.post(&url, None, &body, CALL_TIMEOUT).await?;
+        let account = reply.body.get("service_account");
+        let text = |key: &str| Some(account?.get(key)?.as_str()?.to_owned());
+        let known = text("agent_address").zip(text("signing_secret"));
+        known.ok_or_else(|| format!("{}: {}", reply.status, reply.body))
     }
 
     /// Creates an intent; its id.
@@ -154,10 +186,49 @@ impl Client {
         self.http.exchange(method, &url, None, body, CALL_TIMEOUT).await
     }
 
-    /// Follows an intent over one connection.
-    pub async fn watch(&self, gateway: usize, intent: &str, since: u32, wait: u64) -> Watched {
+    /// Begins to create an intent, and hangs up in the middle of the request, or after `patience`
+    /// without an answer. Whether it was created is not known, whatever came of it.
+    pub async fn submit_and_hang_up(
+        &self,
+        gateway: usize,
+        key: &str,
+        body: &Value,
+        patience: Option<Duration>,
+    ) -> Told<String> {
+        let url = self.url(gateway, "/v1/intents");
+        match patience {
+            Some(patience) => {
+                drop(self.http.post(&url, Some(key), body, patience).await);
+            }
+            None => drop(self.http.post_half(&url, Some(key), body, CALL_TIMEOUT).await),
+        }
+        Told::Unknown { why: HUNG_UP.to_owned() }
+    }
+
+    /// Creates an intent through a gateway that limits rates.
+    pub async fn submit_limited(&self, body: &Value) -> Limited<String> {
+        let reply = self.http.post(&self.url(0, "/v1/intents"), None, body, CALL_TIMEOUT).await;
+        limited(reply, |body| Some(body.get("intent_id")?.as_str()?.to_owned()))
+    }
+
+    /// The status of an intent, through a gateway that limits rates.
+    pub async fn intent_limited(&self, intent: &str) -> Limited<String> {
+        let url = self.url(0, &format!("/v1/intents/{intent}"));
+        limited(self.http.get(&url, CALL_TIMEOUT).await, |body| {
+            Some(body.pointer("/intent/status")?.as_str()?.to_owned())
+        })
+    }
+
+    /// Follows an intent over one connection, which is not read at first for as long as `unread`.
+    pub async fn watch(
+        &self,
+        gateway: usize,
+        intent: &str,
+        since: u32,
+        (wait, unread): (u64, Duration),
+    ) -> Watched {
         let path = format!("/v1/intents/{intent}/events/stream?since={since}&wait_seconds={wait}");
-        let reply = match self.open(gateway, &path, wait).await {
+        let reply = match self.open(gateway, &path, wait, unread).await {
             Ok(reply) => reply,
             Err(problem) => return Watched { problem: Some(problem), ..Watched::default() },
         };
@@ -172,11 +243,17 @@ impl Client {
         watched
     }
 
-    /// Listens as an agent over one connection.
-    pub async fn listen(&self, gateway: usize, agent: &str, since: u32, wait: u64) -> Listened {
+    /// Listens as an agent over one connection, which is not read at first for as long as `unread`.
+    pub async fn listen(
+        &self,
+        gateway: usize,
+        agent: &str,
+        since: u32,
+        (wait, unread): (u64, Duration),
+    ) -> Listened {
         let address = agent.trim_start_matches("agent://");
         let path = format!("/v1/agents/{address}/intents/stream?since={since}&wait_seconds={wait}");
-        let reply = match self.open(gateway, &path, wait).await {
+        let reply = match self.open(gateway, &path, wait, unread).await {
             Ok(reply) => reply,
             Err(problem) => return Listened { problem: Some(problem), ..Listened::default() },
         };
@@ -190,9 +267,15 @@ impl Client {
         listened
     }
 
-    async fn open(&self, gateway: usize, path: &str, wait: u64) -> Result<StreamReply, String> {
+    async fn open(
+        &self,
+        gateway: usize,
+        path: &str,
+        wait: u64,
+        unread: Duration,
+    ) -> Result<StreamReply, String> {
         let timeout = Duration::from_secs(wait) + STREAM_GRACE;
-        let reply = self.http.stream(&self.url(gateway, path), timeout).await?;
+        let reply = self.http.stream(&self.url(gateway, path), unread, timeout).await?;
         if reply.status == 200 { Ok(reply) } else { Err(format!("status {}", reply.status)) }
     }
 }
@@ -204,6 +287,16 @@ fn parse_delivery(data: &Value) -> Option<Delivery> {
         correlation_id: data.get("correlation_id")?.as_str()?.to_owned(),
         step: data.get("intent_type").and_then(Value::as_str) == Some(SCENARIO_TYPE),
     })
+}
+
+fn limited<T>(reply: Result<Reply, String>, read: impl FnOnce(&Value) -> Option<T>) -> Limited<T> {
+    match reply {
+        Ok(reply) if reply.status == 429 => Limited::TooMany {
+            code: reply.error_code().to_owned(),
+            retry_after_seconds: reply.retry_after_seconds,
+        },
+        reply => Limited::Answered(told(reply, read)),
+    }
 }
 
 /// What an answer means: 2xx it happened, 4xx it did not, anything else may be either. A 429 says
@@ -231,7 +324,7 @@ mod tests {
 
     #[test]
     fn an_answer_means_done_refused_or_unknown() {
-        let reply = |status, body| Ok(Reply { status, body });
+        let reply = |status, body| Ok(Reply { status, retry_after_seconds: None, body });
         let id = |body: &Value| Some(body.get("intent_id")?.as_str()?.to_owned());
         assert_eq!(told(reply(200, json!({"intent_id": "i"})), id), Told::Done("i".to_owned()));
         let conflict = json!({"error": {"code": "idempotency_conflict"}});

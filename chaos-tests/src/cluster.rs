@@ -16,6 +16,7 @@ mod process;
 mod seeding;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -64,6 +65,8 @@ pub struct Cluster {
     /// Ids are never used again.
     last_id: AtomicU64,
     pub gateways: Vec<Gateway>,
+    /// One that limits rates, if there is one; nobody breaks it.
+    limited: Option<Gateway>,
     gateway_program: PathBuf,
     /// Whether there is another build of the programs.
     pub has_other_build: bool,
@@ -294,19 +297,26 @@ impl Cluster {
         Ok(())
     }
 
+    /// Where nodes find this machine.
+    #[must_use]
+    pub fn outside(&self) -> Ipv4Addr {
+        self.network.as_ref().map_or(Ipv4Addr::LOCALHOST, |network| network.outside())
+    }
+
+    /// Of everybody.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        let nodes = self.members().map(|node| &node.process);
+        let gateways = self.gateways.iter().chain(&self.limited);
+        nodes.chain(gateways.map(|gateway| &gateway.process))
+    }
+
     /// Fails when a process that nobody stopped has ended: a crash is a finding even when the
     /// cluster survives it.
     ///
     /// # Errors
     /// Names the process and its log.
     pub fn check_nobody_died(&self) -> anyhow::Result<()> {
-        for node in self.members() {
-            node.process.check_running()?;
-        }
-        for gateway in &self.gateways {
-            gateway.process.check_running()?;
-        }
-        Ok(())
+        self.processes().try_for_each(Process::check_running)
     }
 }
 

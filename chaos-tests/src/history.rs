@@ -4,16 +4,16 @@
 //! microseconds since the run began, taken from one monotonic clock. An answer that never came is
 //! [`Told::Unknown`] and means "may or may not have happened", for ever.
 
+mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod listings;
 mod probes;
+mod pushes;
+mod refusals;
 mod timers;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
 
 use axp_proto::hash::stable_hash;
 use axp_proto::log::Status;
@@ -22,8 +22,11 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub(crate) use files::save_lines;
 pub use listings::{Listing, Row};
 pub use probes::{Inspection, Probe};
+pub use pushes::{Answer, Push};
+pub use refusals::Refusal;
 pub use timers::{Due, Timer};
 
 /// The key under which finishers sign their result, so that the log says whose it is.
@@ -86,6 +89,10 @@ pub enum Kind {
     Chain,
     /// One of many at once to one agent.
     FanIn,
+    /// A large one to an agent that reads slowly.
+    Hoard,
+    /// One that is pushed to its agent's callback.
+    Push,
 }
 
 /// The idempotency key of the link that follows one of a chain.
@@ -103,6 +110,7 @@ pub struct Submit {
     pub org: usize,
     pub kind: Kind,
     /// Of a scenario: how many agents have to do their part. Of a chain: how many links follow.
+    /// Of a push: how many attempts at most.
     pub steps: usize,
     /// Unique to a body: attempts with one key and one body share it, a mutated body has its own. The
     /// server is told it and keeps it, but for scenarios.
@@ -144,6 +152,9 @@ pub struct Finish {
 pub struct Read {
     pub span: Span,
     pub gateway: usize,
+    /// Through a gateway that others flood.
+    #[serde(default)]
+    pub visit: bool,
     pub intent: String,
     /// The status.
     pub told: Told<String>,
@@ -210,6 +221,9 @@ pub struct Watch {
     pub intent: String,
     /// Exclusive.
     pub since: u32,
+    /// For so long nothing was taken from the connection.
+    #[serde(default)]
+    pub unread_ms: u64,
     pub events: Vec<SeenEvent>,
 }
 
@@ -221,6 +235,9 @@ pub struct Listen {
     pub agent: String,
     /// Exclusive.
     pub since: u32,
+    /// For so long nothing was taken from the connection.
+    #[serde(default)]
+    pub unread_ms: u64,
     pub deliveries: Vec<Delivery>,
 }
 
@@ -317,6 +334,8 @@ pub struct History {
     pub listings: Vec<Listing>,
     pub probes: Vec<Probe>,
     pub inspections: Vec<Inspection>,
+    pub refusals: Vec<Refusal>,
+    pub pushes: Vec<Push>,
     pub faults: Vec<FaultRecord>,
     pub heals: Vec<Heal>,
     pub leader_changes: Vec<LeaderChange>,
@@ -363,41 +382,6 @@ impl History {
             (faults[0].nemesis.as_str(), from, to, what.join("; "))
         })
     }
-
-    /// Writes one JSON line per record, a file per kind.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
-    pub fn save(&self, folder: &Path) -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        save_lines(folder, "submits", &self.submits)?;
-        save_lines(folder, "finishes", &self.finishes)?;
-        save_lines(folder, "reads", &self.reads)?;
-        save_lines(folder, "watches", &self.watches)?;
-        save_lines(folder, "listens", &self.listens)?;
-        save_lines(folder, "finals", &self.finals)?;
-        save_lines(folder, "timers", &self.timers)?;
-        save_lines(folder, "listings", &self.listings)?;
-        save_lines(folder, "probes", &self.probes)?;
-        save_lines(folder, "inspections", &self.inspections)?;
-        save_lines(folder, "faults", &self.faults)?;
-        save_lines(folder, "heals", &self.heals)?;
-        save_lines(folder, "leader-changes", &self.leader_changes)?;
-        save_lines(folder, "replica-hashes", &self.replica_hashes)
-    }
-}
-
-pub(crate) fn save_lines<T: Serialize>(
-    folder: &Path,
-    name: &str,
-    records: &[T],
-) -> std::io::Result<()> {
-    let mut file = BufWriter::new(File::create(folder.join(format!("{name}.jsonl")))?);
-    for record in records {
-        serde_json::to_writer(&mut file, record)?;
-        file.write_all(b"\n")?;
-    }
-    file.flush()
 }
 
 #[cfg(test)]

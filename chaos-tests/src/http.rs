@@ -2,12 +2,16 @@
 
 mod socket;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use futures_util::stream;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, RETRY_AFTER};
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -26,10 +30,15 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 /// How connections are made.
 type Connector = BoxCloneSyncService<Uri, Socket, BoxError>;
 
+/// A body of a request, whole or one that breaks off.
+type Content = UnsyncBoxBody<Bytes, io::Error>;
+
 /// A whole answer.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
+    /// When to come again, if the server says so.
+    pub retry_after_seconds: Option<u32>,
     pub body: Value,
 }
 
@@ -60,7 +69,7 @@ pub struct StreamReply {
 /// A client that keeps connections.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    client: Client<Connector, Full<Bytes>>,
+    client: Client<Connector, Content>,
     api_key: String,
     /// Looks at every answer.
     canary: Option<Arc<Canary>>,
@@ -96,7 +105,7 @@ impl HttpClient {
     /// # Errors
     /// Why there is no answer: nobody knows then whether the request was carried out.
     pub async fn get(&self, url: &str, timeout: Duration) -> Result<Reply, String> {
-        parse(self.exchange(Method::GET, url, None, Bytes::new(), timeout).await?)
+        parse(&self.answer(Method::GET, url, None, Bytes::new(), timeout).await?)
     }
 
     /// # Errors
@@ -109,7 +118,7 @@ impl HttpClient {
         timeout: Duration,
     ) -> Result<Reply, String> {
         let body = Bytes::from(body.to_string());
-        parse(self.exchange(Method::POST, url, key, body, timeout).await?)
+        parse(&self.answer(Method::POST, url, key, body, timeout).await?)
     }
 
     /// Asks, and takes whatever body comes back.
@@ -124,18 +133,30 @@ impl HttpClient {
         body: Bytes,
         timeout: Duration,
     ) -> Result<(u16, Bytes), String> {
+        let answer = self.answer(method, url, key, body, timeout).await?;
+        Ok((answer.status().as_u16(), answer.into_body()))
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        url: &str,
+        key: Option<&str>,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Response<Bytes>, String> {
         let deadline = tokio::time::Instant::now() + timeout;
         let asked = self.canary.is_some().then(|| asked(&method, url, key, &body));
-        let response = self.send(self.request(method, url, key, body)?, timeout).await?;
-        let status = response.status().as_u16();
-        let answer = Limited::new(response.into_body(), BODY_BYTES_MAX).collect();
+        let response = self.send(self.request(method, url, key, whole(body))?, timeout).await?;
+        let (head, answer) = response.into_parts();
+        let answer = Limited::new(answer, BODY_BYTES_MAX).collect();
         let answer = tokio::time::timeout_at(deadline, answer)
             .await
             .map_err(|_| "timeout".to_owned())?
             .map_err(|error| format!("the answer broke off: {error}"))?
             .to_bytes();
         self.inspect(asked.as_deref(), &answer);
-        Ok((status, answer))
+        Ok(Response::from_parts(head, answer))
     }
 
     fn inspect(&self, asked: Option<&str>, answer: &[u8]) {
@@ -144,15 +165,35 @@ impl HttpClient {
         }
     }
 
+    /// Begins a POST and breaks off in the middle of its body.
+    ///
+    /// # Errors
+    /// Why there is no answer, which is as it should be.
+    pub async fn post_half(
+        &self,
+        url: &str,
+        key: Option<&str>,
+        body: &Value,
+        timeout: Duration,
+    ) -> Result<u16, String> {
+        let body = Bytes::from(body.to_string());
+        let broken = io::Error::new(io::ErrorKind::BrokenPipe, "the client hangs up");
+        let half = Frame::data(body.slice(..body.len() / 2));
+        let half = StreamBody::new(stream::iter([Ok(half), Err(broken)]));
+        let mut request = self.request(Method::POST, url, key, half.boxed_unsync())?;
+        request.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+        Ok(self.send(request, timeout).await?.status().as_u16())
+    }
+
     /// Only the status of a GET, whatever the body is.
     pub async fn status(&self, url: &str, timeout: Duration) -> Option<u16> {
-        let request = self.request(Method::GET, url, None, Bytes::new()).ok()?;
+        let request = self.request(Method::GET, url, None, whole(Bytes::new())).ok()?;
         Some(self.send(request, timeout).await.ok()?.status().as_u16())
     }
 
     /// The body of a GET as text, when its status is 200.
     pub async fn text(&self, url: &str, timeout: Duration) -> Option<String> {
-        let request = self.request(Method::GET, url, None, Bytes::new()).ok()?;
+        let request = self.request(Method::GET, url, None, whole(Bytes::new())).ok()?;
         let response = self.send(request, timeout).await.ok()?;
         if response.status().as_u16() != 200 {
             return None;
@@ -162,14 +203,21 @@ impl HttpClient {
         String::from_utf8(body.to_bytes().to_vec()).ok()
     }
 
-    /// Reads a stream until the server ends it, it breaks, or `timeout` is over.
+    /// Reads a stream until the server ends it, it breaks, or `timeout` is over. Nothing of it is
+    /// taken from the connection for as long as `unread`.
     ///
     /// # Errors
     /// Why there is no answer at all.
-    pub async fn stream(&self, url: &str, timeout: Duration) -> Result<StreamReply, String> {
-        let deadline = tokio::time::Instant::now() + timeout;
-        let request = self.request(Method::GET, url, None, Bytes::new())?;
+    pub async fn stream(
+        &self,
+        url: &str,
+        unread: Duration,
+        timeout: Duration,
+    ) -> Result<StreamReply, String> {
+        let deadline = tokio::time::Instant::now() + unread + timeout;
+        let request = self.request(Method::GET, url, None, whole(Bytes::new()))?;
         let mut response = self.send(request, timeout).await?;
+        tokio::time::sleep(unread).await;
         let status = response.status().as_u16();
         let asked = asked(&Method::GET, url, None, &[]);
         let (mut parser, mut events) = (EventParser::default(), Vec::new());
@@ -194,8 +242,8 @@ impl HttpClient {
         method: Method,
         url: &str,
         key: Option<&str>,
-        body: Bytes,
-    ) -> Result<Request<Full<Bytes>>, String> {
+        body: Content,
+    ) -> Result<Request<Content>, String> {
         let mut request = Request::builder()
             .method(method)
             .uri(url)
@@ -204,12 +252,12 @@ impl HttpClient {
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        request.body(Full::new(body)).map_err(|error| error.to_string())
+        request.body(body).map_err(|error| error.to_string())
     }
 
     async fn send(
         &self,
-        request: Request<Full<Bytes>>,
+        request: Request<Content>,
         timeout: Duration,
     ) -> Result<Response<Incoming>, String> {
         match tokio::time::timeout(timeout, self.client.request(request)).await {
@@ -221,15 +269,22 @@ impl HttpClient {
     }
 }
 
+fn whole(body: Bytes) -> Content {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}
+
 fn asked(method: &Method, url: &str, key: Option<&str>, body: &[u8]) -> String {
     let (key, body) = (key.unwrap_or_default(), String::from_utf8_lossy(body));
     format!("{method} {url} {key} {body}")
 }
 
-fn parse((status, body): (u16, Bytes)) -> Result<Reply, String> {
-    let body = serde_json::from_slice(&body)
+fn parse(answer: &Response<Bytes>) -> Result<Reply, String> {
+    let status = answer.status().as_u16();
+    let body = serde_json::from_slice(answer.body())
         .map_err(|error| format!("{status} without a JSON body: {error}"))?;
-    Ok(Reply { status, body })
+    let retry_after = answer.headers().get(RETRY_AFTER).and_then(|text| text.to_str().ok());
+    let retry_after_seconds = retry_after.and_then(|text| text.parse().ok());
+    Ok(Reply { status, retry_after_seconds, body })
 }
 
 /// Splits a stream into events; an event counts once its empty line is there.

@@ -13,8 +13,10 @@ mod listings;
 mod no_leak;
 mod one_intent_per_key;
 mod one_terminal;
+mod pushes;
 mod readers_agree;
 mod reads_see_writes;
+mod refusals;
 mod replicas_equal;
 mod terminal_as_told;
 mod timers;
@@ -48,6 +50,8 @@ pub const ALL: &[&dyn Invariant] = &[
     &timers::Timers,
     &listings::Listings,
     &chains::Chains,
+    &refusals::Refusals,
+    &pushes::Pushes,
 ];
 
 /// Texts kept of each invariant; the count goes on.

@@ -182,6 +182,12 @@ impl Network {
         Ok(Ipv4Addr::new(PREFIX[0], PREFIX[1], self.subnet, place.host()?))
     }
 
+    /// The address of everybody who has no place: this machine.
+    #[must_use]
+    pub fn outside(&self) -> Ipv4Addr {
+        Ipv4Addr::new(PREFIX[0], PREFIX[1], self.subnet, CLIENTS)
+    }
+
     /// What starts `program` at a place. The child is the program itself: `ip` becomes it.
     #[must_use]
     pub fn command(&self, place: Place, program: &Path) -> Command {

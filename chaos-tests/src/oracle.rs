@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::history::{
     FaultRecord, FinalRead, Finish, Heal, History, Inspection, LeaderChange, Listen, Listing,
-    Probe, Read, ReplicaHash, SeenEvent, Span, Submit, Timer, Watch,
+    Probe, Push, Read, Refusal, ReplicaHash, SeenEvent, Span, Submit, Timer, Watch,
 };
 
 /// The promise for a cluster in which nothing is broken.
@@ -127,6 +127,14 @@ impl Oracle {
 
     pub fn inspection(&self, inspection: Inspection) {
         self.lock().history.inspections.push(inspection);
+    }
+
+    pub fn refusal(&self, refusal: Refusal) {
+        self.lock().history.refusals.push(refusal);
+    }
+
+    pub fn push(&self, push: Push) {
+        self.lock().history.pushes.push(push);
     }
 
     pub fn fault(&self, fault: FaultRecord) {

@@ -23,7 +23,7 @@ use crate::oracle::Oracle;
 use crate::powerloss::{EntryRule, Fault};
 use crate::replicas::Replicas;
 use crate::report::{self, Counts, Gate, Report};
-use crate::workload::{Mix, Workload};
+use crate::workload::{Mix, Receiver, Surroundings, Workload};
 
 pub use gates::Limits;
 pub use sampler::Sample;
@@ -126,7 +126,7 @@ impl Plan {
 /// # Errors
 /// When the cluster does not start or the record cannot be written.
 pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
-    let cluster = Cluster::start(binaries, &plan.folder, plan.shape.clone()).await?;
+    let mut cluster = Cluster::start(binaries, &plan.folder, plan.shape.clone()).await?;
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let oracle = Arc::new(Oracle::new(plan.shape.shard_groups));
     if plan.shape.timing == Timing::Patient {
@@ -134,7 +134,12 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
     }
     let tenants = cluster.make_tenants(plan.mix.organizations, &mut rng).await?;
     let (urls, mix) = (cluster.urls(), plan.mix.clone());
-    let workload = Workload::start(urls, tenants, oracle.clone(), mix, rng.random()).await?;
+    let flooded = Some(cluster.open_to_floods(&mut rng).await?);
+    let receiver = Some(Receiver::open(cluster.outside()).await?);
+    let around = Surroundings { flooded, receiver };
+    let oracle_of_clients = oracle.clone();
+    let workload =
+        Workload::start(urls, tenants, around, oracle_of_clients, mix, rng.random()).await?;
     let clients = workload.clients();
     tokio::time::sleep(plan.warm_up).await;
     if plan.mutant == Some(Mutant::LyingDisks) {

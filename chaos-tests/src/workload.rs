@@ -9,10 +9,15 @@ mod chain;
 mod deadline;
 mod fan_in;
 mod finish;
+mod flood;
+mod hang_up;
+mod hoard;
 mod hostile;
 pub(crate) mod lister;
 mod mix;
 mod org;
+mod push;
+mod receiver;
 mod scenario;
 mod submit;
 mod task;
@@ -34,7 +39,9 @@ use crate::client::Client;
 use crate::oracle::Oracle;
 use crate::tenants::Tenant;
 
+pub use flood::Flooded;
 pub use mix::Mix;
+pub use receiver::Receiver;
 
 use org::Org;
 
@@ -51,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) gateways: usize,
     pub(crate) oracle: Arc<Oracle>,
     pub(crate) mix: Mix,
+    pub(crate) flooded: Option<flood::Gateway>,
     /// Makes names of this run unique.
     pub(crate) run: String,
     pub(crate) shed: AtomicU64,
@@ -110,6 +118,13 @@ impl Shared {
     }
 }
 
+/// What a world has around its gateways for the workload; what it lacks is not done.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    pub flooded: Option<Flooded>,
+    pub receiver: Option<Receiver>,
+}
+
 /// A running workload.
 #[derive(Debug)]
 pub struct Workload {
@@ -129,14 +144,21 @@ impl Workload {
     pub async fn start(
         gateways: Vec<String>,
         tenants: Vec<Tenant>,
+        surroundings: Surroundings,
         oracle: Arc<Oracle>,
         mix: Mix,
         seed: u64,
     ) -> anyhow::Result<Self> {
         let mut orgs = Vec::new();
         let agents = mix.agents.div_ceil(tenants.len().max(1)).max(1);
-        for tenant in tenants {
-            orgs.push(Org::start(gateways.clone(), tenant, agents).await?);
+        let mut tenants = tenants;
+        let flooded = surroundings.flooded.map(|Flooded { url, tenant }| {
+            tenants.push(tenant);
+            flood::Gateway::new(&url, &tenants)
+        });
+        for (place, tenant) in tenants.into_iter().enumerate() {
+            let callback = surroundings.receiver.as_ref().map(|it| it.callback(place));
+            orgs.push(Org::start(gateways.clone(), tenant, agents, callback).await?);
         }
         let (stop, stopping) = channel::channel(false);
         let (stop_submitting, submitting_ends) = channel::channel(false);
@@ -147,6 +169,7 @@ impl Workload {
             gateways: gateways.len(),
             oracle,
             mix,
+            flooded,
             run,
             shed: AtomicU64::new(0),
             submitting: AtomicU64::new(0),
@@ -159,9 +182,15 @@ impl Workload {
                 tasks.spawn(agent::run(shared.clone(), org, index, rng.random()));
             }
             tasks.spawn(fan_in::sink(shared.clone(), org, rng.random()));
+            tasks.spawn(hoard::slow_agent(shared.clone(), org, rng.random()));
             tasks.spawn(lister::run(shared.clone(), org, rng.random()));
             tasks.spawn(hostile::run(shared.clone(), org, rng.random()));
         }
+        if let Some(receiver) = surroundings.receiver {
+            tasks.spawn(receiver::serve(shared.clone(), receiver));
+        }
+        tasks.spawn(flood::pour(shared.clone(), rng.random()));
+        tasks.spawn(flood::visit(shared.clone(), rng.random()));
         let submitter = tokio::spawn(submit_all(shared.clone(), rng.random(), submitting_ends));
         Ok(Self { shared, submitter, stop_submitting, stop, residents: tasks })
     }
@@ -226,6 +255,12 @@ fn begin(shared: &Arc<Shared>, number: u64, rng: &mut StdRng) -> BoxFuture<'stat
         Box::pin(task::one(shared, number, seed, begun))
     } else if falls_on(mix.scenarios) {
         Box::pin(scenario::one(shared, number, seed, begun))
+    } else if falls_on(mix.hang_ups) {
+        Box::pin(hang_up::one(shared, number, seed, begun))
+    } else if falls_on(mix.pushes) {
+        Box::pin(push::one(shared, number, seed, begun))
+    } else if falls_on(mix.hoarded) {
+        Box::pin(hoard::one(shared, number, seed, begun))
     } else {
         Box::pin(submit::one(shared, number, seed, begun))
     }

@@ -184,6 +184,14 @@ fn mix(rng: &mut StdRng) -> Mix {
         watched: 0.2,
         read: 0.3,
         agent_crash: 0.05,
+        // Pushes would leave the simulation, and it has no gateway to flood.
+        pushes: 0.0,
+        floods: 0.0,
+        visits: 0.0,
+        // Not tried there yet.
+        hang_ups: 0.0,
+        hoarded: 0.0,
+        slow_reads: 0.0,
         ..Mix::default()
     }
 }

@@ -196,12 +196,26 @@ janitor-interval-ms = 1000
 
 [storage]
 engine = "{engine}"
+
+[push]
+attempt-timeout-ms = 2000
+retry-ms = [100, 300, 1000]
+allow-private-targets = true
 "#
     )
 }
 
-/// `nodes`: addresses of their APIs.
-pub(super) fn gateway_toml(nodes: &[String], own: &GatewayAddress, seed: &Seed<'_>) -> String {
+/// `nodes`: addresses of their APIs. Without a rate requests are not counted.
+pub(super) fn gateway_toml(
+    nodes: &[String],
+    own: &GatewayAddress,
+    seed: &Seed<'_>,
+    requests_per_minute: Option<u32>,
+) -> String {
+    let limit = match requests_per_minute {
+        Some(rate) => format!("enabled = true\nrequests-per-minute = {rate}"),
+        None => "enabled = false".to_owned(),
+    };
     let nodes: Vec<String> = nodes.iter().map(|node| format!("\"{node}\"")).collect();
     let nodes = nodes.join(", ");
     let Seed { organization, api_key } = seed;
@@ -220,7 +234,7 @@ listen = "{admin}"
 nodes = [{nodes}]
 
 [rate-limit]
-enabled = false
+{limit}
 
 [seed]
 organization = "{organization}"

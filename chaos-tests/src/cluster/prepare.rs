@@ -60,7 +60,7 @@ impl Cluster {
         for (index, at) in addresses.gateways.iter().enumerate() {
             let name = format!("gateway-{index}");
             let file = folder.join(format!("{name}.toml"));
-            std::fs::write(&file, config::gateway_toml(&apis, at, &config::FIRST))?;
+            std::fs::write(&file, config::gateway_toml(&apis, at, &config::FIRST, None))?;
             let programs = Programs::new(&binaries.gateway, others.map(|it| &*it.gateway));
             let launch = launch(programs, network.as_ref(), Place::Gateway(index), clock(&name)?);
             let process = Process::new(launch, &file, folder, &name);
@@ -70,10 +70,12 @@ impl Cluster {
         let has_other_build = others.is_some();
         let (folder, gateway_program) = (folder.to_owned(), binaries.gateway.clone());
         let last_id = AtomicU64::new(shape.nodes as u64);
+        let limited = None;
         Ok(Self {
             nodes,
             last_id,
             gateways,
+            limited,
             gateway_program,
             has_other_build,
             mounts,

@@ -69,7 +69,7 @@ fn check_mailboxes(history: &History, findings: &mut Findings) {
     let sinks: BTreeSet<&str> = history
         .submits
         .iter()
-        .filter(|submit| submit.kind == Kind::FanIn)
+        .filter(|submit| matches!(submit.kind, Kind::FanIn | Kind::Hoard))
         .map(|submit| submit.to_agent.as_str())
         .collect();
     let mut seen: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
@@ -138,6 +138,7 @@ mod tests {
             gateway: 0,
             agent: fixture::AGENT.to_owned(),
             since: 0,
+            unread_ms: 0,
             deliveries: [1, 2, 3].map(delivery).to_vec(),
         };
         let mut history =

@@ -74,6 +74,12 @@ pub(super) fn check(
         Gate::at_least("links of chains", counts.chain_links, 1),
         Gate::at_least("intents in bursts", counts.bursts, 1),
         Gate::at_least("hostile probes", counts.probes, 1),
+        Gate::at_least("keys asked for again after hanging up", counts.hung_up, 1),
+        Gate::at_least("slow readings", counts.slow_readings, 1),
+        Gate::at_least("pushes that were taken", counts.pushes_taken, 1),
+        Gate::at_least("pushes that were not", counts.pushes - counts.pushes_taken, 1),
+        Gate::at_least("refused in floods", counts.flood_refused, 1),
+        Gate::at_least("looks of others meanwhile", counts.visits.count, 1),
         Gate::at_least("keys refused for another body", counts.mutated_refused, 1),
         Gate::new(
             "liveness",

@@ -60,9 +60,7 @@ impl Sampler {
 
 /// Of everybody who runs.
 fn memory(cluster: &Cluster) -> BTreeMap<String, u64> {
-    let nodes = cluster.nodes.iter().map(|node| &node.process);
-    let processes = nodes.chain(cluster.gateways.iter().map(|gateway| &gateway.process));
-    let resident = processes.filter_map(|process| {
+    let resident = cluster.processes().filter_map(|process| {
         // Its second number; a process that is just killed has none.
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", process.pid()?)).ok()?;
         let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;

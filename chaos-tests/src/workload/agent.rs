@@ -32,13 +32,15 @@ pub(super) async fn run(shared: Arc<Shared>, org: usize, index: usize, seed: u64
     while !shared.is_stopping() {
         let gateway = shared.any_gateway(&mut rng);
         let start = shared.oracle.now();
-        let listened = client.listen(gateway, &agent, memory.cursor, WAIT_SECONDS).await;
+        let listened =
+            client.listen(gateway, &agent, memory.cursor, (WAIT_SECONDS, Duration::ZERO)).await;
         let deliveries = listened.deliveries.clone();
         shared.oracle.listen(Listen {
             span: shared.oracle.since(start),
             gateway,
             agent: agent.clone(),
             since: memory.cursor,
+            unread_ms: 0,
             deliveries: listened.deliveries,
         });
         if listened.problem.is_some() {

@@ -50,13 +50,14 @@ pub(super) async fn sink(shared: Arc<Shared>, org: usize, seed: u64) {
         let gateway = shared.any_gateway(&mut rng);
         let start = shared.oracle.now();
         let client = &shared.orgs[org].client;
-        let listened = client.listen(gateway, &agent, cursor, WAIT_SECONDS).await;
+        let listened = client.listen(gateway, &agent, cursor, (WAIT_SECONDS, Duration::ZERO)).await;
         let deliveries = listened.deliveries.clone();
         shared.oracle.listen(Listen {
             span: shared.oracle.since(start),
             gateway,
             agent: agent.clone(),
             since: cursor,
+            unread_ms: 0,
             deliveries: listened.deliveries,
         });
         if listened.problem.is_some() {

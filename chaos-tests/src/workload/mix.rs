@@ -35,6 +35,18 @@ pub struct Mix {
     pub chains: f64,
     /// Share of operations that are bursts of many senders to one agent.
     pub bursts: f64,
+    /// Share of operations whose client hangs up in the middle, and asks again with the same key.
+    pub hang_ups: f64,
+    /// Share of operations that are large and go to an agent that reads slowly.
+    pub hoarded: f64,
+    /// Share of operations that are pushed to a callback, where the world has a receiver for it.
+    pub pushes: f64,
+    /// Bursts per second of the organization that floods a gateway, where the world has one for it.
+    pub floods: f64,
+    /// Looks of each other one per second at what it has, through that gateway.
+    pub visits: f64,
+    /// Share of connections of watchers that are not read for seconds.
+    pub slow_reads: f64,
     /// Lists that each organization asks for per second.
     pub listings: f64,
     /// Hostile probes of each organization per second.
@@ -59,6 +71,12 @@ impl Default for Mix {
             scenarios: 0.03,
             chains: 0.02,
             bursts: 0.01,
+            hang_ups: 0.03,
+            hoarded: 0.01,
+            pushes: 0.04,
+            floods: 0.2,
+            visits: 0.2,
+            slow_reads: 0.1,
             listings: 0.5,
             probes: 2.0,
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt};
 
+use super::push::PushAgent;
 use crate::canary::Canary;
 use crate::client::Client;
 use crate::tenants::Tenant;
@@ -22,6 +23,10 @@ pub(crate) struct Org {
     pub(crate) agents: Vec<String>,
     /// The address that bursts go to.
     pub(crate) sink: String,
+    /// The address whose agent reads slowly.
+    pub(crate) hoard: String,
+    /// Who is pushed to, where that is possible.
+    pub(crate) pushed: Option<PushAgent>,
     known: Mutex<VecDeque<Known>>,
 }
 
@@ -33,7 +38,7 @@ pub(crate) struct Known {
 }
 
 impl Org {
-    /// Registers `agents` agents.
+    /// Registers `agents` agents, and one that is pushed to if there is a callback.
     ///
     /// # Errors
     /// When one cannot be registered.
@@ -41,17 +46,27 @@ impl Org {
         gateways: Vec<String>,
         tenant: Tenant,
         agents: usize,
+        callback: Option<String>,
     ) -> anyhow::Result<Self> {
         let client = Client::new(gateways, &tenant);
         let mut addresses = Vec::new();
-        for index in 0..=agents {
+        for index in 0..agents + 2 {
             let name = format!("chaos-worker-{index}");
             let address = client.register_agent(&name, &tenant.canary.secret).await;
             addresses.push(address.map_err(anyhow::Error::msg)?);
         }
         let sink = addresses.pop().unwrap_or_default();
+        let hoard = addresses.pop().unwrap_or_default();
+        let pushed = match callback {
+            Some(url) => {
+                let made = client.register_pushed("chaos-pushed", &url).await;
+                let (address, secret) = made.map_err(anyhow::Error::msg)?;
+                Some(PushAgent { address, secret })
+            }
+            None => None,
+        };
         let (canary, agents) = (tenant.canary, addresses);
-        Ok(Self { client, canary, agents, sink, known: Mutex::default() })
+        Ok(Self { client, canary, agents, sink, hoard, pushed, known: Mutex::default() })
     }
 
     pub(crate) fn any_agent(&self, rng: &mut impl Rng) -> String {

@@ -143,10 +143,26 @@ pub(super) async fn attempt(shared: &Shared, request: &Request, gateway: usize) 
     let key = request.key.as_deref();
     let told = match request.kind {
         Kind::Scenario => client.apply(gateway, key, &request.body).await,
-        Kind::Work | Kind::Deadline | Kind::Task | Kind::Chain | Kind::FanIn => {
-            client.submit(gateway, key, &request.body).await
-        }
+        Kind::Work
+        | Kind::Deadline
+        | Kind::Task
+        | Kind::Chain
+        | Kind::FanIn
+        | Kind::Hoard
+        | Kind::Push => client.submit(gateway, key, &request.body).await,
     };
+    record(shared, request, gateway, start, told.clone());
+    told
+}
+
+/// Remembers what came of an attempt that began at `start`.
+pub(super) fn record(
+    shared: &Shared,
+    request: &Request,
+    gateway: usize,
+    start: u64,
+    told: Told<String>,
+) {
     shared.oracle.submit(Submit {
         span: shared.oracle.since(start),
         gateway,
@@ -157,9 +173,8 @@ pub(super) async fn attempt(shared: &Shared, request: &Request, gateway: usize) 
         to_agent: request.to_agent.clone(),
         key: request.key.clone(),
         mutated: request.mutated,
-        told: told.clone(),
+        told,
     });
-    told
 }
 
 /// Looks at an intent and records what was seen.
@@ -181,6 +196,6 @@ pub(super) async fn read(
         Told::Unknown { why } => Told::Unknown { why },
     };
     let span = shared.oracle.since(start);
-    shared.oracle.read(Read { span, gateway, intent: intent.to_owned(), told });
+    shared.oracle.read(Read { span, gateway, visit: false, intent: intent.to_owned(), told });
     value
 }

@@ -21,6 +21,7 @@ fn small_plan(folder: &Path) -> Plan {
     plan.mix.organizations = 3;
     // In a run this short each has to come up.
     (plan.mix.tasks, plan.mix.scenarios) = (0.1, 0.1);
+    (plan.mix.hang_ups, plan.mix.pushes) = (0.06, 0.08);
     plan.shape.timing = Timing::Patient;
     plan.warm_up = Duration::from_secs(3);
     plan.calm_max = Duration::from_millis(500);
