@@ -36,6 +36,7 @@ pub use seeding::first_tenant;
 
 use crate::network::{Network, Proxies};
 use crate::powerloss::{Mounted, PowerLossDisk};
+use crate::workload::Silence;
 
 /// How long a healthy process may take to become ready, on a loaded machine with two cores.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -68,6 +69,8 @@ pub struct Cluster {
     /// One that limits rates, if there is one; nobody breaks it.
     limited: Option<Gateway>,
     gateway_program: PathBuf,
+    /// Of the callbacks outside.
+    pub silence: Silence,
     /// Whether there is another build of the programs.
     pub has_other_build: bool,
     /// These three after the processes, so that those are gone when they are taken down.
@@ -281,6 +284,7 @@ impl Cluster {
         if let Some(proxies) = &self.proxies {
             proxies.heal();
         }
+        self.silence.end();
         for mount in &self.mounts {
             mount.disk.lock().faults.clear();
         }

@@ -26,6 +26,7 @@ mod reset;
 mod restart;
 mod rolling_restart;
 mod scene;
+mod silent_target;
 mod slow_disk;
 mod slow_link;
 mod snapshot_install;
@@ -149,6 +150,7 @@ const ALL: &[Nemesis] = &[
     grow_shrink::NEMESIS,
     clock_jump::NEMESIS,
     overload::NEMESIS,
+    silent_target::NEMESIS,
 ];
 
 /// A nemesis by name.

@@ -135,7 +135,7 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
     let tenants = cluster.make_tenants(plan.mix.organizations, &mut rng).await?;
     let (urls, mix) = (cluster.urls(), plan.mix.clone());
     let flooded = Some(cluster.open_to_floods(&mut rng).await?);
-    let receiver = Some(Receiver::open(cluster.outside()).await?);
+    let receiver = Some(Receiver::open(cluster.outside(), cluster.silence.clone()).await?);
     let around = Surroundings { flooded, receiver };
     let oracle_of_clients = oracle.clone();
     let workload =

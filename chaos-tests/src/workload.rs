@@ -19,6 +19,7 @@ mod org;
 mod push;
 mod receiver;
 mod scenario;
+mod silence;
 mod submit;
 mod task;
 mod watch;
@@ -42,6 +43,7 @@ use crate::tenants::Tenant;
 pub use flood::Flooded;
 pub use mix::Mix;
 pub use receiver::Receiver;
+pub use silence::{Silence, falls_silent};
 
 use org::Org;
 
@@ -157,7 +159,8 @@ impl Workload {
             flood::Gateway::new(&url, &tenants)
         });
         for (place, tenant) in tenants.into_iter().enumerate() {
-            let callback = surroundings.receiver.as_ref().map(|it| it.callback(place));
+            let callback =
+                surroundings.receiver.as_ref().map(|it| it.callback(place)).transpose()?;
             orgs.push(Org::start(gateways.clone(), tenant, agents, callback).await?);
         }
         let (stop, stopping) = channel::channel(false);

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::network::{Network, Place, Proxies};
 use crate::powerloss::{Mounted, PowerLossDisk};
+use crate::workload::Silence;
 
 impl Cluster {
     pub(super) fn prepare(
@@ -77,6 +78,7 @@ impl Cluster {
             gateways,
             limited,
             gateway_program,
+            silence: Silence::default(),
             has_other_build,
             mounts,
             proxies,

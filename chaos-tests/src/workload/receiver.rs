@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::Shared;
 use super::push::{self, Taken};
+use super::silence::{Silence, falls_silent};
 use crate::history::{Answer, Push};
 
 const CONNECTIONS_MAX: usize = 256;
@@ -32,22 +33,33 @@ const SLOW_MS: std::ops::Range<u64> = 300..4_000;
 /// A place for callbacks that nodes can reach.
 #[derive(Debug)]
 pub struct Receiver {
-    listener: TcpListener,
-    url: String,
+    steady: TcpListener,
+    /// For those that fall silent.
+    moody: TcpListener,
+    silence: Silence,
 }
 
 impl Receiver {
     /// # Errors
     /// When the address cannot be listened on.
-    pub async fn open(host: Ipv4Addr) -> io::Result<Self> {
-        let listener = TcpListener::bind((host, 0)).await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        Ok(Self { listener, url })
+    pub async fn open(host: Ipv4Addr, silence: Silence) -> io::Result<Self> {
+        let steady = TcpListener::bind((host, 0)).await?;
+        Ok(Self { steady, moody: TcpListener::bind((host, 0)).await?, silence })
     }
 
     /// The callback of an organization's agent.
-    pub(crate) fn callback(&self, org: usize) -> String {
-        format!("{}/{org}", self.url)
+    pub(crate) fn callback(&self, org: usize) -> io::Result<String> {
+        let listener = if falls_silent(org) { &self.moody } else { &self.steady };
+        Ok(format!("http://{}/{org}", listener.local_addr()?))
+    }
+
+    /// The next connection to any of them.
+    async fn accept(&self) -> io::Result<TcpStream> {
+        let accepted = tokio::select! {
+            accepted = self.steady.accept() => accepted,
+            accepted = self.moody.accept() => accepted,
+        };
+        accepted.map(|(stream, _)| stream)
     }
 }
 
@@ -59,12 +71,13 @@ pub(super) async fn serve(shared: Arc<Shared>, receiver: Receiver) {
     let mut connections = JoinSet::new();
     let accept = async {
         while let Ok(permit) = permits.clone().acquire_owned().await {
-            match receiver.listener.accept().await {
-                Ok((stream, _)) => {
+            match receiver.accept().await {
+                Ok(stream) => {
                     let (shared, works) = (shared.clone(), works.clone());
+                    let silence = receiver.silence.clone();
                     connections.spawn(async move {
                         // What a peer does to its connection is what the run is about.
-                        connection(&shared, stream, &works).await.ok();
+                        connection(&shared, stream, &works, &silence).await.ok();
                         drop(permit);
                     });
                 }
@@ -85,6 +98,7 @@ async fn connection(
     shared: &Shared,
     mut stream: TcpStream,
     works: &mpsc::Sender<Taken>,
+    silence: &Silence,
 ) -> io::Result<()> {
     let mut unread = Vec::new();
     while let Some(request) = Request::read(&mut stream, &mut unread).await? {
@@ -93,6 +107,10 @@ async fn connection(
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await?;
             continue;
         };
+        if silence.reigns() && falls_silent(push.org) {
+            shared.oracle.push(push);
+            return unanswered(&mut stream, silence).await;
+        }
         let mood = Mood::of(shared, &push);
         let answered = mood.answer(&mut stream).await;
         push.answer = match (&answered, mood) {
@@ -115,6 +133,15 @@ async fn connection(
         }
     }
     Ok(())
+}
+
+/// Holds the connection until the silence is over or the sender hangs up.
+async fn unanswered(stream: &mut TcpStream, silence: &Silence) -> io::Result<()> {
+    let mut more = [0];
+    tokio::select! {
+        () = silence.over() => Ok(()),
+        read = stream.read(&mut more) => read.map(drop),
+    }
 }
 
 /// How one attempt is met.
