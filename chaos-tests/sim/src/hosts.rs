@@ -11,7 +11,7 @@ use axp_chaos_tests::http::HttpClient;
 use axp_chaos_tests::oracle::Oracle;
 use axp_chaos_tests::runner::finals;
 use axp_chaos_tests::tenants::Tenant;
-use axp_chaos_tests::workload::{Surroundings, Workload};
+use axp_chaos_tests::workload::{self, Workload};
 use axp_gateway::Gateway;
 use axp_node::clock::Clock;
 use axp_node::config::{Config, PeerConfig};
@@ -242,9 +242,8 @@ pub(crate) async fn clients(
     oracle.allow_timers_late(TIMERS_LATE_MS_MAX);
     with(&progress, |progress| progress.epoch = crate::journal::now());
     let (mix, seed) = (plan.mix.clone(), plan.seed);
-    let workload =
-        Workload::start(urls, tenants, Surroundings::default(), Arc::clone(&oracle), mix, seed)
-            .await?;
+    let around = workload::Surroundings::default();
+    let workload = Workload::start(urls, tenants, around, Arc::clone(&oracle), mix, seed).await?;
     with(&progress, |progress| progress.began = Some(crate::journal::now()));
     tokio::time::sleep(plan.healed_at() + plan.settle).await;
     let clients = workload.clients();
