@@ -125,7 +125,8 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) fn other_nodes(&self, index: usize) -> Vec<Place> {
-        (0..self.cluster.nodes.len()).filter(|other| *other != index).map(Place::Node).collect()
+        let places = self.cluster.members().map(|node| node.index);
+        places.filter(|other| *other != index).map(Place::Node).collect()
     }
 
     pub(super) fn gateways(&self) -> Vec<Place> {
