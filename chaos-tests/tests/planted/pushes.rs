@@ -37,11 +37,11 @@ pub(super) const PLANTS: &[Plant] = &[
         what: "there were more attempts than allowed",
         found_by: &["pushes"],
         plant: |history, rng| {
-            let intent = pushed(history, rng)?;
+            let Push { intent, attempt, .. } = calmly_taken(history, rng)?;
             let submits = history.submits.iter().filter(|it| it.told.done() == Some(&intent));
             let most = submits.map(|submit| submit.steps).max()?;
-            let push = any(&mut history.pushes, rng, |push| push.intent == intent)?;
-            push.attempt = u32::try_from(most).ok()? + 1;
+            let same = |push: &Push| push.intent == intent && push.attempt == attempt;
+            any(&mut history.pushes, rng, same)?.attempt = u32::try_from(most).ok()? + 1;
             Some(())
         },
     },
