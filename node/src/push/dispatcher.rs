@@ -17,7 +17,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 
 use super::attempt::{Attempt, Ended, forget};
 use super::directory::Destination;
-use super::queue::Queue;
+use super::queue::{OPEN_MS, Queue};
 use super::room::{Full, Place};
 use super::sender::host_of;
 use super::{Push, metrics as names};
@@ -33,8 +33,6 @@ const LOOK_MAX: usize = 64;
 const RECEIVERS_MAX: usize = 256;
 /// Until a receiver without room is looked at again, should nothing tell before.
 const NO_ROOM_MS: i64 = 50;
-/// Until a parcel is looked at again whose attempt came to nothing, or whose receiver is not known.
-const OPEN_MS: i64 = 200;
 /// Parcels that need no connection and are worked on at the same time.
 const SETTLING_MAX: usize = 64;
 /// What the mail server is called where room is shared: no host has such a name.
@@ -189,11 +187,7 @@ impl Dispatcher {
         self.in_flight.remove(&keys::parcel(&done.parcel));
         self.settling -= usize::from(!done.had_place);
         let now_ms = self.attempt.shard.clock.now_ms();
-        let receiver = keys::receiver(&done.parcel);
-        if done.ended == Ended::Open {
-            self.queue.put(receiver.clone(), done.parcel.due_at_ms, now_ms + OPEN_MS);
-        }
-        self.queue.hurry(&receiver, now_ms);
+        self.queue.ended(keys::receiver(&done.parcel), done.parcel.due_at_ms, done.ended, now_ms);
     }
 
     fn report(&self) -> Result<(), Error> {

@@ -4,6 +4,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::attempt::Ended;
+
+/// Until a parcel is looked at again whose attempt came to nothing, or whose receiver is not known.
+pub(super) const OPEN_MS: i64 = 200;
+
 /// Receivers with waiting parcels, as far as the dispatcher has heard of them.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -37,9 +42,18 @@ impl Queue {
         self.set(receiver, wanted);
     }
 
+    /// An attempt ended, for a parcel that was due at `due_at_ms`. One that came to nothing hurries
+    /// nobody, itself included: without a majority every attempt ends so, and at once.
+    pub(super) fn ended(&mut self, receiver: String, due_at_ms: i64, ended: Ended, now_ms: i64) {
+        match ended {
+            Ended::Open => self.put(receiver, due_at_ms, now_ms + OPEN_MS),
+            Ended::Settled => self.hurry(&receiver, now_ms),
+        }
+    }
+
     /// Room may have become free: looks at a known receiver now, unless its time is yet to come
     /// anyway.
-    pub(super) fn hurry(&mut self, receiver: &str, now_ms: i64) {
+    fn hurry(&mut self, receiver: &str, now_ms: i64) {
         if let Some(known) = self.receivers.get(receiver).copied()
             && known.floor_ms <= now_ms
         {
@@ -97,6 +111,17 @@ mod tests {
         queue.put("later".into(), 100, 100);
         queue.hurry("later", 20);
         assert_eq!(queue.pop(99), None, "nothing of it is due");
+    }
+
+    #[test]
+    fn an_attempt_that_came_to_nothing_is_not_repeated_at_once() {
+        let mut queue = Queue::default();
+        queue.ended("dead".into(), 10, Ended::Open, 20);
+        assert_eq!(queue.pop(19 + OPEN_MS), None);
+        assert_eq!(queue.pop(20 + OPEN_MS), Some(("dead".into(), 10)));
+        queue.put("busy".into(), 10, 60);
+        queue.ended("busy".into(), 5, Ended::Settled, 20);
+        assert_eq!(queue.pop(20), Some(("busy".into(), 10)), "its room is free");
     }
 
     proptest! {
