@@ -38,7 +38,7 @@ pub enum Mutant {
     TailUnchecked = 11,
     /// An owner may end what has ended.
     EndsTwice = 12,
-    /// Voters change in two steps of one, without a joint configuration.
+    /// Voters change at once: of a joint configuration, whoever reads it takes the new half for all.
     MembershipAtOnce = 13,
     /// An actor that is put to sleep takes the commands in its queue with it, without a word.
     PassivationDrops = 14,

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axp_proto::mutant::{self, Mutant};
 use axp_proto::raft;
 use openraft::entry::EntryPayload;
 use openraft::vote::RaftLeaderId as _;
@@ -59,11 +60,14 @@ pub fn membership_to_proto(membership: &Membership) -> raft::Membership {
 }
 
 pub fn membership_from_proto(membership: &raft::Membership) -> Result<Membership, Error> {
-    let configs: Vec<BTreeSet<u64>> =
+    let mut configs: Vec<BTreeSet<u64>> =
         membership.configs.iter().map(|config| config.node_ids.iter().copied().collect()).collect();
     if configs.len() > 2 {
         let reason = format!("{} voter sets, at most two can be joint", configs.len());
         return Err(Error::Wire { what: "membership", reason });
+    }
+    if mutant::active(Mutant::MembershipAtOnce) {
+        configs.drain(..configs.len().saturating_sub(1));
     }
     let ids = configs.iter().flatten().chain(&membership.learners);
     let mut nodes: BTreeMap<u64, NodeAddress> =

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 
-use crate::plan::Bug;
-use crate::verdict::Verdict;
+use crate::bug::Bug;
+use crate::verdict::{Verdict, Violation, checks};
 
 /// Which seeds, and how.
 #[derive(Debug, clap::Args)]
@@ -25,14 +25,31 @@ pub(crate) struct Arguments {
     /// Every so many seeds one is run a second time, and must come to the same journal.
     #[arg(long, default_value_t = 50)]
     twice_every: u64,
-    /// Puts a bug in; then the run is good if it is found, and ends there.
-    #[arg(long)]
+    /// Puts a bug in; then the run is good if it is found by a check that is meant to, and ends there.
+    #[arg(long, visible_alias = "mutant")]
     bug: Option<Bug>,
+    /// Strikes at leaders, and more kinds of them; always so with a seeded bug.
+    #[arg(long)]
+    wide: bool,
+    /// The summary as one line of JSON, at the end.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where a bug was found.
+#[derive(Debug, serde::Serialize)]
+struct Found {
+    seed: u64,
+    /// How often each check failed that is meant to find it.
+    by: BTreeMap<String, u64>,
+    simulated_ms: u64,
 }
 
 /// What all seeds together came to.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize)]
 struct Summary {
+    bug: Option<String>,
+    found: Option<Found>,
     seeds: u64,
     repeated: u64,
     simulated_ms: u64,
@@ -43,26 +60,29 @@ struct Summary {
     packets: u64,
     forgotten_batches: u64,
     faults: BTreeMap<String, u64>,
-    failed: BTreeMap<u64, Vec<String>>,
+    failed: BTreeMap<u64, Vec<Violation>>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let next = AtomicU64::new(arguments.from);
     let end = arguments.from + arguments.seeds;
-    let summary = Mutex::new(Summary::default());
+    let bug = arguments.bug;
+    let begin = Summary { bug: bug.map(|bug| bug.to_string()), ..Summary::default() };
+    let summary = Mutex::new(begin);
     let work = || -> anyhow::Result<()> {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= end {
                 return Ok(());
             }
-            let first = || in_process(seed, arguments.bug);
+            let first = || in_process(seed, bug, arguments.wide);
             let twice = arguments.twice_every > 0
                 && (seed - arguments.from).is_multiple_of(arguments.twice_every);
             let (verdict, again) = if twice { both(first)? } else { (first()?, None) };
-            let found = !verdict.ok();
-            summary.lock().unwrap_or_else(PoisonError::into_inner).add(verdict, again.as_ref());
-            if found && arguments.bug.is_some() {
+            let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+            summary.look_for(bug, &verdict);
+            summary.add(verdict, again.as_ref());
+            if summary.found.is_some() {
                 next.store(end, Ordering::Relaxed);
             }
         }
@@ -74,8 +94,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         })
     })?;
     let summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-    summary.print(arguments.bug);
-    let good = summary.failed.is_empty() == arguments.bug.is_none();
+    summary.print();
+    if arguments.json {
+        println!("{}", serde_json::to_string(&summary)?);
+    }
+    let good = if bug.is_some() { summary.found.is_some() } else { summary.failed.is_empty() };
     Ok(ExitCode::from(u8::from(!good)))
 }
 
@@ -91,11 +114,14 @@ fn both(
     })
 }
 
-fn in_process(seed: u64, bug: Option<Bug>) -> anyhow::Result<Verdict> {
+fn in_process(seed: u64, bug: Option<Bug>, wide: bool) -> anyhow::Result<Verdict> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["seed", &seed.to_string(), "--json"]);
+    if wide {
+        command.arg("--wide");
+    }
     if let Some(bug) = bug {
-        command.args(["--bug", bug.name()]);
+        bug.choose(&mut command);
     }
     let output = command.output().context("a seed cannot be started")?;
     serde_json::from_slice(&output.stdout).with_context(|| {
@@ -104,6 +130,17 @@ fn in_process(seed: u64, bug: Option<Bug>) -> anyhow::Result<Verdict> {
 }
 
 impl Summary {
+    /// Others than the meant checks may have failed for another reason.
+    fn look_for(&mut self, bug: Option<Bug>, verdict: &Verdict) {
+        let (Some(bug), None) = (bug, &self.found) else { return };
+        let meant = bug.meant();
+        let by = verdict.by_check(|check| meant.is_none_or(|meant| meant.contains(&check)));
+        if !by.is_empty() {
+            let (seed, simulated_ms) = (verdict.seed, verdict.simulated_ms);
+            self.found = Some(Found { seed, by, simulated_ms });
+        }
+    }
+
     fn add(&mut self, mut verdict: Verdict, again: Option<&Verdict>) {
         self.seeds += 1;
         self.simulated_ms += verdict.simulated_ms;
@@ -120,17 +157,18 @@ impl Summary {
             self.repeated += 1;
             if again.digest != verdict.digest {
                 let text = format!("two journals: {} and {}", verdict.digest, again.digest);
-                verdict.violations.push(text);
+                verdict.violations.push(Violation::new(checks::REPEATS, text));
             }
         }
         if !verdict.ok() {
-            println!("seed {}: {}", verdict.seed, verdict.violations.join("\n    "));
+            let texts: Vec<_> = verdict.violations.iter().map(ToString::to_string).collect();
+            println!("seed {}: {}", verdict.seed, texts.join("\n    "));
             println!("    again: {}", verdict.repeat());
             self.failed.insert(verdict.seed, verdict.violations);
         }
     }
 
-    fn print(&self, bug: Option<Bug>) {
+    fn print(&self) {
         let simulated = self.simulated_ms / 1000;
         println!("{} seeds, {simulated} s simulated", self.seeds);
         println!(
@@ -145,11 +183,20 @@ impl Summary {
             self.faults.iter().map(|(fault, count)| format!("{count} {fault}")).collect();
         println!("faults: {}", faults.join(", "));
         println!("{} seeds run twice", self.repeated);
-        match (bug, self.failed.first_key_value()) {
-            (None, None) => println!("all promises held"),
-            (None, Some(_)) => println!("{} seeds failed", self.failed.len()),
-            (Some(bug), Some((seed, _))) => println!("{} found by seed {seed}", bug.name()),
-            (Some(bug), None) => println!("{} not found", bug.name()),
+        match (&self.bug, &self.found) {
+            (None, _) if self.failed.is_empty() => println!("all promises held"),
+            (None, _) => println!("{} seeds failed", self.failed.len()),
+            (Some(bug), Some(found)) => {
+                let by: Vec<_> =
+                    found.by.iter().map(|(check, count)| format!("{check} ({count})")).collect();
+                let simulated = found.simulated_ms as f64 / 1000.0;
+                println!(
+                    "{bug} found by seed {} after {simulated:.1} s simulated: {}",
+                    found.seed,
+                    by.join(", ")
+                );
+            }
+            (Some(bug), None) => println!("{bug} not found"),
         }
     }
 }

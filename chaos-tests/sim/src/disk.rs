@@ -12,7 +12,8 @@ use axp_raft_store::{Error, LogId, Store, StoreConfig, SyncTime};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::plan::{Bug, Leaves};
+use crate::bug::Bug;
+use crate::plan::Leaves;
 
 /// The disk of one node; it outlives the node.
 #[derive(Debug)]
@@ -41,7 +42,8 @@ impl Disk {
                 log.lie(Lie::TearsBatches);
                 state.lie(Lie::TearsBatches);
             }
-            None => {}
+            // Bugs of the product are in the product.
+            Some(Bug::Seeded(_)) | None => {}
         }
         let inner = Inner { rng: StdRng::seed_from_u64(seed), log, state };
         let sync_max_us = u64::try_from(sync_max.as_micros()).unwrap_or(u64::MAX);
@@ -75,6 +77,16 @@ impl Disk {
     pub(crate) fn slow(&self, sync: Duration) {
         let micros = u64::try_from(sync.as_micros()).unwrap_or(u64::MAX);
         self.slow_us.store(micros, Ordering::Relaxed);
+    }
+
+    /// From now on the next sync of the log fails, or none does.
+    pub(crate) fn fail_one_sync(&self, fail: bool) {
+        self.lock().log.fail_one_sync(fail);
+    }
+
+    /// Whether a sync failed since the last crash.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.lock().log.failed_syncs() > 0
     }
 
     /// Whether an entry would survive a power loss now.

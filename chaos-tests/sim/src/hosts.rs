@@ -1,5 +1,6 @@
 //! What runs on the hosts of the simulation: nodes, gateways, and the clients of the workload.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,7 @@ use axp_node::config::{Config, PeerConfig};
 use axp_node::net::{Dial, Listener};
 use axp_node::node::{Context, Listeners, Node, Surroundings};
 use axp_node::raft::link::Links;
+use axp_proto::ids::GroupId;
 use futures_util::StreamExt as _;
 use tokio::sync::Notify;
 
@@ -26,6 +28,7 @@ use crate::journal::Journal;
 use crate::loss::Losses;
 use crate::net::{self, Dialer};
 use crate::plan::Plan;
+use crate::verdict::{Violation, checks};
 
 const API_PORT: u16 = 7001;
 const RAFT_PORT: u16 = 7002;
@@ -54,13 +57,18 @@ pub(crate) struct NodeHost {
     pub(crate) clock_off_ms: Arc<AtomicI64>,
     /// Asks the node to stop in order and start again.
     pub(crate) restart: Notify,
+    /// Asks the node to be the only voter of a group.
+    shrink: Notify,
     inner: Mutex<Running>,
 }
 
 #[derive(Debug, Default)]
 struct Running {
     context: Option<Context>,
-    failure: Option<String>,
+    failure: Option<Violation>,
+    /// Why it ended after a sync had failed, as it has to.
+    ended: Option<String>,
+    to_shrink: Option<GroupId>,
 }
 
 impl NodeHost {
@@ -70,9 +78,10 @@ impl NodeHost {
         Arc::new(Self {
             config: config(plan, node, &dir),
             disk: Disk::new(dir, seed, plan.sync_max, plan.bug),
-            losses: Losses::new(seed),
+            losses: Losses::new(seed, plan.wide.then(|| Config::default().raft.breaker_after())),
             clock_off_ms: Arc::default(),
             restart: Notify::new(),
+            shrink: Notify::new(),
             inner: Mutex::default(),
         })
     }
@@ -92,8 +101,27 @@ impl NodeHost {
     }
 
     /// Why the node ended by itself.
-    pub(crate) fn failure(&self) -> Option<String> {
+    pub(crate) fn failure(&self) -> Option<Violation> {
         self.lock().failure.clone()
+    }
+
+    /// Why it ended when a sync had failed; told once.
+    pub(crate) fn take_ended(&self) -> Option<String> {
+        self.lock().ended.take()
+    }
+
+    /// Asks the node to be the only voter of a group that it leads.
+    pub(crate) fn shrink(&self, group: GroupId) {
+        self.lock().to_shrink = Some(group);
+        self.shrink.notify_one();
+    }
+
+    /// What a node that was asked to be the only voter does; nobody waits for the answer.
+    fn begin_to_shrink(&self, context: &Context) {
+        let Some(group) = self.lock().to_shrink.take() else { return };
+        let Some(handle) = context.groups.get(group) else { return };
+        let (raft, voters) = (handle.raft.clone(), BTreeSet::from([self.config.node.id]));
+        tokio::spawn(async move { raft.change_membership(voters, false).await.map(drop) });
     }
 
     fn clock(&self) -> Clock {
@@ -144,30 +172,50 @@ pub(crate) async fn node(host: Arc<NodeHost>, journal: Journal) -> turmoil::Resu
             clock: host.clock(),
             disk: Some(Arc::clone(&host.disk) as _),
         };
+        host.losses.node_starts();
         let started = Node::start_simulated(host.config.clone(), listeners, surroundings).await;
         let handle = match started {
             Ok(handle) => handle,
             Err(error) => {
-                return give_up(&host, &journal, format!("does not start: {error:?}")).await;
+                return give_up(&host, &journal, checks::STARTS, format!("{error:?}")).await;
             }
         };
         host.lock().context = Some(handle.context().clone());
-        tokio::select! {
-            reason = handle.wait_failed() => return give_up(&host, &journal, reason).await,
-            () = host.restart.notified() => {}
+        loop {
+            tokio::select! {
+                reason = handle.wait_failed() => {
+                    return give_up(&host, &journal, checks::ENDS, reason).await;
+                }
+                () = host.restart.notified() => break,
+                () = host.shrink.notified() => host.begin_to_shrink(handle.context()),
+            }
         }
         host.forget();
         handle.shutdown().await;
+        if host.disk.has_failed() {
+            return give_up(&host, &journal, checks::ENDS, "a sync failed".to_owned()).await;
+        }
     }
 }
 
 /// A node that failed stays down until it is crashed: its process would have ended.
-async fn give_up(host: &NodeHost, journal: &Journal, reason: String) -> turmoil::Result {
-    journal.note(crate::journal::now(), &format!("node {} failed: {reason}", host.config.node.id));
+async fn give_up(
+    host: &NodeHost,
+    journal: &Journal,
+    check: &str,
+    reason: String,
+) -> turmoil::Result {
+    let id = host.config.node.id;
+    journal.note(crate::journal::now(), &format!("node {id} failed: {reason}"));
     {
         let mut running = host.lock();
         running.context = None;
-        running.failure.get_or_insert(reason);
+        if host.disk.has_failed() {
+            running.ended = Some(reason);
+        } else {
+            let failure = || Violation::new(check, format!("node {id}: {reason}"));
+            running.failure.get_or_insert_with(failure);
+        }
     }
     std::future::pending().await
 }

@@ -1,10 +1,31 @@
 //! What gets lost between nodes, call by call; see `axp_node::raft::link`.
+//!
+//! It sees every call, so it also notices who goes on sending to a peer that answers no pings: that
+//! would keep a follower loyal to a leader that nobody can answer (docs/clustering.md, the breaker).
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axp_node::raft::link::{Half, Loss};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+
+use crate::journal;
+
+/// What must not be sent to a peer that answers no pings.
+const SILENCED: [&str; 3] = ["append", "heartbeat", "snapshot"];
+/// On top of the breaker's patience: a call that was let through just before may still be sent.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// Which answers get lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    Arrive,
+    AreLost,
+    /// But those of pings arrive.
+    AreLostButPings,
+}
 
 /// Rules of one node's calls to its peers.
 #[derive(Debug)]
@@ -14,13 +35,27 @@ pub(crate) struct Losses(Mutex<Rules>);
 struct Rules {
     rng: StdRng,
     share: f64,
-    answers: bool,
+    answers: Answers,
+    /// When each peer last answered a ping.
+    heard: BTreeMap<u64, Duration>,
+    started: Duration,
+    /// For how long a peer may be silent; `None`: as long as it likes.
+    patience: Option<Duration>,
+    /// What was sent to a peer that is silent for longer.
+    nagging: Option<String>,
 }
 
 impl Losses {
-    pub(crate) fn new(seed: u64) -> Arc<Self> {
-        let rng = StdRng::seed_from_u64(seed);
-        Arc::new(Self(Mutex::new(Rules { rng, share: 0.0, answers: false })))
+    pub(crate) fn new(seed: u64, breaker_after: Option<Duration>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Rules {
+            rng: StdRng::seed_from_u64(seed),
+            share: 0.0,
+            answers: Answers::Arrive,
+            heard: BTreeMap::new(),
+            started: Duration::ZERO,
+            patience: breaker_after.map(|after| after + SLACK),
+            nagging: None,
+        })))
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Rules) -> T) -> T {
@@ -32,17 +67,57 @@ impl Losses {
         self.with(|rules| rules.share = share);
     }
 
-    /// From now on no answer comes back, or answers do again.
-    pub(crate) fn lose_answers(&self, lose: bool) {
-        self.with(|rules| rules.answers = lose);
+    /// What becomes of answers from now on.
+    pub(crate) fn answers(&self, answers: Answers) {
+        self.with(|rules| rules.answers = answers);
+    }
+
+    /// The node begins anew and has heard nobody yet.
+    pub(crate) fn node_starts(&self) {
+        self.with(|rules| {
+            rules.heard.clear();
+            rules.started = journal::now();
+        });
+    }
+
+    /// What was sent to a peer that answers no pings.
+    pub(crate) fn take_nagging(&self) -> Option<String> {
+        self.with(|rules| rules.nagging.take())
+    }
+}
+
+impl Rules {
+    fn loses(&mut self, call: &'static str, half: Half) -> bool {
+        let answer = match self.answers {
+            Answers::Arrive => false,
+            Answers::AreLost => true,
+            Answers::AreLostButPings => call != "ping",
+        };
+        (answer && half == Half::Answer) || (self.share > 0.0 && self.rng.random_bool(self.share))
+    }
+
+    fn note(&mut self, peer: u64, call: &'static str, half: Half, lost: bool) {
+        let now = journal::now();
+        if (call, half, lost) == ("ping", Half::Answer, false) {
+            self.heard.insert(peer, now);
+        }
+        if half == Half::Request && SILENCED.contains(&call) {
+            let heard = self.heard.get(&peer).copied().unwrap_or(self.started);
+            let silent = now.saturating_sub(heard);
+            if self.patience.is_some_and(|patience| silent > patience) {
+                let text = format!("{call} to node {peer}, which answered no ping for {silent:?}");
+                self.nagging.get_or_insert(text);
+            }
+        }
     }
 }
 
 impl Loss for Losses {
-    fn loses(&self, _peer: u64, _call: &'static str, half: Half) -> bool {
+    fn loses(&self, peer: u64, call: &'static str, half: Half) -> bool {
         self.with(|rules| {
-            (rules.answers && half == Half::Answer)
-                || (rules.share > 0.0 && rules.rng.random_bool(rules.share))
+            let lost = rules.loses(call, half);
+            rules.note(peer, call, half, lost);
+            lost
         })
     }
 }

@@ -5,6 +5,7 @@
 //! gives the same packets at the same instants, byte for byte (docs/chaos.md, ADR 0015).
 
 mod batch;
+mod bug;
 mod disk;
 mod hosts;
 mod journal;
@@ -20,7 +21,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::plan::Bug;
+use crate::bug::Bug;
+use crate::plan::Plan;
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -34,9 +36,12 @@ enum Command {
     /// One seed: what happened and whether all promises held.
     Seed {
         seed: u64,
-        /// Puts a bug in, which the checks have to find.
-        #[arg(long)]
+        /// Puts a bug in, which the checks have to find: of the disks, or of the product.
+        #[arg(long, visible_alias = "mutant")]
         bug: Option<Bug>,
+        /// Strikes at leaders, and more kinds of them; always so with a seeded bug.
+        #[arg(long)]
+        wide: bool,
         /// Writes everything that happened, each packet included, to a file.
         #[arg(long, value_name = "FILE")]
         journal: Option<PathBuf>,
@@ -50,8 +55,13 @@ enum Command {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Seed { seed, bug, journal, json } => {
-            let verdict = world::run(seed, bug, journal.as_deref())?;
+        Command::Seed { seed, bug, wide, journal, json } => {
+            if let Some(ended) = bug.map(Bug::again).transpose()?.flatten() {
+                return Ok(ExitCode::from(u8::from(!ended.success())));
+            }
+            let bug = bug.or_else(Bug::of_this_process);
+            let wide = wide || matches!(bug, Some(Bug::Seeded(_)));
+            let verdict = world::run(Plan::new(seed, bug, wide), journal.as_deref())?;
             verdict.print(json)?;
             Ok(ExitCode::from(u8::from(!verdict.ok())))
         }

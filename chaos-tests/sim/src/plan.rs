@@ -1,6 +1,7 @@
 //! What a seed stands for: the cluster, the load, and what breaks when.
 
-use std::str::FromStr;
+mod fault;
+
 use std::time::Duration;
 
 use axp_chaos_tests::workload::Mix;
@@ -8,97 +9,14 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt, SeedableRng};
 
-/// A bug that is put in to show that it is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bug {
-    /// Syncs answer before anything is durable (M2).
-    LyingSync,
-    /// Votes do not survive a power loss (M8).
-    ForgottenVotes,
-    /// A power loss keeps half of a batch.
-    TornBatches,
-}
+use crate::bug::Bug;
 
-impl Bug {
-    pub(crate) const ALL: [(Self, &'static str); 3] = [
-        (Self::LyingSync, "lying-sync"),
-        (Self::ForgottenVotes, "forgotten-votes"),
-        (Self::TornBatches, "torn-batches"),
-    ];
+pub(crate) use fault::{Fault, Leaves};
 
-    pub(crate) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(bug, _)| *bug == self).map_or("", |(_, name)| name)
-    }
-}
-
-impl FromStr for Bug {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().find(|(_, name)| *name == text);
-        found.map(|(bug, _)| *bug).ok_or_else(|| {
-            let names = Self::ALL.map(|(_, name)| name).join(", ");
-            format!("{text} is none of {names}")
-        })
-    }
-}
-
-/// What a crash leaves of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leaves {
-    /// All that was written: the process died, the machine did not.
-    Written,
-    /// What was synced, and some of the batches that were not, in order.
-    Synced,
-}
-
-/// Something that breaks for a while.
-#[derive(Debug, Clone)]
-pub(crate) enum Fault {
-    /// Nodes die at once and come back.
-    Crash { nodes: Vec<usize>, leaves: Leaves },
-    /// A node is asked to stop, and starts again.
-    Restart { node: usize },
-    /// A gateway dies and comes back.
-    GatewayCrash { gateway: usize },
-    /// Nothing passes between two nodes, and what was under way is lost.
-    Cut { pairs: Vec<(usize, usize)> },
-    /// The same, but what is sent meanwhile arrives in the end, as TCP would have it.
-    Stall { pairs: Vec<(usize, usize)> },
-    /// Nothing goes one way.
-    OneWay { from: usize, to: usize },
-    /// A node's calls arrive at its peers, and the answers get lost.
-    AnswersLost { node: usize },
-    /// A share of all calls between nodes gets lost, either half.
-    Lossy { share: f64 },
-    /// Every sync of a node takes long.
-    SlowDisk { node: usize, sync: Duration },
-    /// All messages between two hosts take long.
-    SlowLink { pair: (usize, usize), latency: Duration },
-    /// A node's wall clock jumps, and jumps back.
-    ClockJump { node: usize, by_ms: i64 },
-}
-
-impl Fault {
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Crash { nodes, .. } if nodes.len() > 2 => "crash-of-all-nodes",
-            Self::Crash { nodes, .. } if nodes.len() > 1 => "crash-of-two-nodes",
-            Self::Crash { .. } => "crash-of-a-node",
-            Self::Restart { .. } => "restart",
-            Self::GatewayCrash { .. } => "crash-of-a-gateway",
-            Self::Cut { pairs } if pairs.len() > 1 => "partition-of-a-node",
-            Self::Cut { .. } => "partition-of-a-pair",
-            Self::Stall { .. } => "stalled-connections",
-            Self::OneWay { .. } => "one-way-partition",
-            Self::AnswersLost { .. } => "lost-answers",
-            Self::Lossy { .. } => "lossy-calls",
-            Self::SlowDisk { .. } => "slow-disk",
-            Self::SlowLink { .. } => "slow-link",
-            Self::ClockJump { .. } => "clock-jump",
-        }
-    }
-}
+/// How long the last strike lasts, if it is one alone, and after how much of it every group has to be
+/// writable (a wall has a lease, an election, and a gateway's patience behind it).
+const ALONE: Duration = Duration::from_secs(10);
+pub(crate) const WRITABLE_AFTER: Duration = Duration::from_secs(6);
 
 /// A fault with its begin and end.
 #[derive(Debug, Clone)]
@@ -106,6 +24,18 @@ pub(crate) struct Strike {
     pub(crate) begin: Duration,
     pub(crate) end: Duration,
     pub(crate) fault: Fault,
+    pub(crate) aim: Aim,
+}
+
+/// Whom a strike hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// The nodes that it names.
+    AsNamed,
+    /// Who leads a group when it begins, in place of the first node that it names.
+    Leader(u16),
+    /// As the strike before it.
+    Again,
 }
 
 /// What a seed stands for.
@@ -126,11 +56,16 @@ pub(crate) struct Plan {
     pub(crate) settle: Duration,
     pub(crate) mix: Mix,
     pub(crate) strikes: Vec<Strike>,
+    /// A last fault that has the cluster for itself, from here to there: a majority has to find a way
+    /// around it.
+    pub(crate) alone: Option<(Duration, Duration)>,
     pub(crate) bug: Option<Bug>,
+    /// Strikes are aimed at leaders, are of more kinds, and in some seeds the last one is alone.
+    pub(crate) wide: bool,
 }
 
 impl Plan {
-    pub(crate) fn new(seed: u64, bug: Option<Bug>) -> Self {
+    pub(crate) fn new(seed: u64, bug: Option<Bug>, wide: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let nodes = if rng.random_bool(0.9) { 3 } else { 5 };
         let millis = |ms| Duration::from_millis(ms);
@@ -148,21 +83,68 @@ impl Plan {
             settle: millis(2000),
             mix: mix(&mut rng),
             strikes: Vec::new(),
+            alone: None,
             bug,
+            wide,
         };
+        let alone = wide && rng.random_bool(0.4);
+        if alone {
+            plan.breaking /= 2;
+        }
         // Two lanes, so that faults overlap; a third of the strikes follow within an election.
         for _ in 0..2 {
             let mut at = plan.warm_up + millis(rng.random_range(0..1500));
             while at < plan.warm_up + plan.breaking {
-                let fault = fault(&mut rng, nodes, plan.gateways);
+                let fault = fault(&mut rng, nodes, plan.gateways, wide);
                 let end = at + lasts(&mut rng, &fault);
-                plan.strikes.push(Strike { begin: at, end, fault });
+                let aim = if wide { aim(&mut rng, plan.shard_groups) } else { Aim::AsNamed };
+                plan.strikes.push(Strike { begin: at, end, fault, aim });
                 let calm = if rng.random_bool(0.33) { 0..400 } else { 400..2500 };
                 at = end + millis(rng.random_range(calm));
             }
         }
         plan.strikes.sort_by_key(|strike| strike.begin);
+        if alone {
+            plan.end_with_one_alone(&mut rng);
+        }
         plan
+    }
+
+    /// A long strike at a leader when all others are over.
+    fn end_with_one_alone(&mut self, rng: &mut StdRng) {
+        let begin = self.healed_at() + Duration::from_secs(3);
+        let end = begin + ALONE;
+        let group = rng.random_range(1..=self.shard_groups);
+        let (node, gateway) = (0, rng.random_range(0..self.gateways));
+        let away: Vec<_> = (1..self.nodes).map(|peer| (node, peer)).collect();
+        let fault = match rng.random_range(0..7) {
+            0 => Fault::Cut { pairs: away },
+            1 => Fault::AnswersLost { node, pings: true },
+            2 => Fault::AnswersLost { node, pings: false },
+            3 => Fault::OneWay { from: node, to: 1 },
+            // A star: all see the last one, and nobody else. With three nodes, a bridge.
+            4 => Fault::Cut { pairs: pairs_of(self.nodes - 1) },
+            5 => Fault::Split { node, gateway },
+            _ => {
+                self.change_nobody_heard_of(begin, group, node);
+                Fault::Cut { pairs: away }
+            }
+        };
+        self.strikes.push(Strike { begin, end, fault, aim: Aim::Leader(group) });
+        self.strikes.sort_by_key(|strike| strike.begin);
+        self.alone = Some((begin, end));
+    }
+
+    /// A leader that is cut off is asked to be its group's only voter, and started again: what nobody
+    /// else agreed to makes it no majority.
+    fn change_nobody_heard_of(&mut self, cut: Duration, group: u16, node: usize) {
+        let ask = cut + Duration::from_millis(50);
+        let fault = Fault::Shrink { node, group };
+        self.strikes.push(Strike { begin: ask, end: ask, fault, aim: Aim::Again });
+        let crash = ask + Duration::from_millis(450);
+        let fault = Fault::Crash { nodes: vec![node], leaves: Leaves::Written };
+        let end = crash + Duration::from_millis(200);
+        self.strikes.push(Strike { begin: crash, end, fault, aim: Aim::Again });
     }
 
     /// When nothing is broken any more.
@@ -196,12 +178,18 @@ fn mix(rng: &mut StdRng) -> Mix {
     }
 }
 
-fn fault(rng: &mut StdRng, nodes: usize, gateways: usize) -> Fault {
+/// Half of the strikes are at leaders.
+fn aim(rng: &mut StdRng, shard_groups: u16) -> Aim {
+    let leader = Aim::Leader(rng.random_range(0..=shard_groups));
+    if rng.random_bool(0.5) { leader } else { Aim::AsNamed }
+}
+
+fn fault(rng: &mut StdRng, nodes: usize, gateways: usize, wide: bool) -> Fault {
     let node = rng.random_range(0..nodes);
     let other = (node + rng.random_range(1..nodes)) % nodes;
     let leaves = if rng.random_bool(0.7) { Leaves::Synced } else { Leaves::Written };
     let away = || (0..nodes).filter(|peer| *peer != node).map(|peer| (node, peer)).collect();
-    match rng.random_range(0..17) {
+    match rng.random_range(0..if wide { 20 } else { 17 }) {
         0..=2 => Fault::Crash { nodes: vec![node], leaves },
         3 => Fault::Crash { nodes: vec![node, other], leaves },
         4 => Fault::Crash { nodes: (0..nodes).collect(), leaves },
@@ -213,15 +201,21 @@ fn fault(rng: &mut StdRng, nodes: usize, gateways: usize) -> Fault {
         9 => Fault::Stall { pairs: away() },
         10 => Fault::Stall { pairs: vec![(node, other)] },
         11 => Fault::OneWay { from: node, to: other },
-        12 => Fault::AnswersLost { node },
+        12 => Fault::AnswersLost { node, pings: !wide || rng.random_bool(0.5) },
         13 => Fault::Lossy { share: rng.random_range(0.02..0.3) },
         14 => Fault::SlowDisk { node, sync: Duration::from_millis(rng.random_range(50..600)) },
         15 => Fault::SlowLink {
             pair: (node, other),
             latency: Duration::from_millis(rng.random_range(20..200)),
         },
-        _ => Fault::ClockJump { node, by_ms: rng.random_range(-3_600_000..3_600_000) },
+        16 => Fault::ClockJump { node, by_ms: rng.random_range(-3_600_000..3_600_000) },
+        17 | 18 => Fault::Split { node, gateway: rng.random_range(0..gateways) },
+        _ => Fault::SyncFails { node },
     }
+}
+
+fn pairs_of(nodes: usize) -> Vec<(usize, usize)> {
+    (0..nodes).flat_map(|a| (a + 1..nodes).map(move |b| (a, b))).collect()
 }
 
 fn lasts(rng: &mut StdRng, fault: &Fault) -> Duration {

@@ -7,17 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use axp_chaos_tests::invariants::Findings;
 use axp_node::raft::GroupHandle;
 use axp_proto::ids::GroupId;
 use axp_raft_store::LogId;
 
 use crate::hosts::NodeHost;
+use crate::verdict::{Violation, checks};
+
+/// Violations kept; one is enough to end a run.
+const KEPT_MAX: usize = 20;
 
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
-    pub(crate) findings: Findings,
+    pub(crate) checked: u64,
+    pub(crate) violations: Vec<Violation>,
     /// Group, term and node. A term can have several, each with a greater node id than the one
     /// before: openraft orders votes by both, and log ids name both.
     leaders: BTreeSet<(GroupId, u64, u64)>,
@@ -31,6 +35,29 @@ impl Probe {
     /// How many leaders were seen, of all groups and terms.
     pub(crate) fn leaders(&self) -> usize {
         self.leaders.len()
+    }
+
+    pub(crate) fn expect(&mut self, check: &str, holds: bool, problem: impl FnOnce() -> String) {
+        self.checked += 1;
+        if !holds && self.violations.len() < KEPT_MAX {
+            self.violations.push(Violation::new(check, problem()));
+        }
+    }
+
+    /// Up to where each group is known to have committed.
+    pub(crate) fn newest(&self) -> BTreeMap<GroupId, u64> {
+        self.newest.clone()
+    }
+
+    /// The node that leads a group in the newest term.
+    pub(crate) fn leader_of(nodes: &[Arc<NodeHost>], group: GroupId) -> Option<usize> {
+        let mut leading = None;
+        for_each_group(nodes, |node, handle| {
+            if handle.group == group && handle.is_leader() {
+                leading = leading.max(Some((handle.metrics().current_term, node)));
+            }
+        });
+        leading.map(|(_, node)| node)
     }
 
     /// Leaders and committed entries; cheap.
@@ -49,6 +76,12 @@ impl Probe {
                 }
             }
         });
+        for (node, host) in nodes.iter().enumerate() {
+            let nagging = host.losses.take_nagging();
+            self.expect(checks::QUIET, nagging.is_none(), || {
+                format!("node {} sent {}", node + 1, nagging.unwrap_or_default())
+            });
+        }
         for (group, entry) in committed {
             let newest = self.newest.entry(group).or_default();
             if *newest < entry.index() {
@@ -60,7 +93,7 @@ impl Probe {
 
     fn applied(&mut self, group: GroupId, entry: LogId) {
         let known = *self.applied.entry((group, entry.index())).or_insert(entry);
-        self.findings.expect(known == entry, || {
+        self.expect(checks::ONE_ENTRY, known == entry, || {
             format!("group {group}: {known} and {entry} are both committed")
         });
     }
@@ -68,7 +101,7 @@ impl Probe {
     fn durable(&mut self, nodes: &[Arc<NodeHost>], group: GroupId, entry: &LogId) {
         let has = |node: &&Arc<NodeHost>| matches!(node.disk.has(group, entry), Ok(true));
         let count = nodes.iter().filter(has).count();
-        self.findings.expect(count > nodes.len() / 2, || {
+        self.expect(checks::DURABLE, count > nodes.len() / 2, || {
             format!("group {group}: {entry} is committed and on {count} disks")
         });
     }
@@ -79,7 +112,7 @@ impl Probe {
             let index = handle.reader.applied_index();
             let hash = state_hash(handle);
             let known = *self.hashes.entry((handle.group, index)).or_insert(hash);
-            self.findings.expect(known == hash, || {
+            self.expect(checks::EQUAL, known == hash, || {
                 let group = handle.group;
                 format!("group {group} at {index}: node {} has another state", node + 1)
             });
@@ -95,7 +128,7 @@ impl Probe {
         });
         for (group, indexes) in at {
             let equal = indexes.len() == nodes.len() && indexes.iter().all(|at| *at == indexes[0]);
-            self.findings.expect(equal, || format!("group {group} ends at {indexes:?}"));
+            self.expect(checks::EQUAL, equal, || format!("group {group} ends at {indexes:?}"));
         }
     }
 }

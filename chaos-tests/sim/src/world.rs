@@ -1,5 +1,7 @@
 //! One seed from begin to end: builds the hosts, lets time pass, breaks things, looks, and judges.
 
+mod judge;
+mod schedule;
 mod strike;
 
 use std::collections::BTreeMap;
@@ -8,17 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axp_chaos_tests::history::{FaultRecord, Heal, History};
-use axp_chaos_tests::invariants;
+use axp_proto::ids::GroupId;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use turmoil::Sim;
 
 use crate::hosts::{self, NodeHost, Progress, gateway_name, node_name, with};
 use crate::journal::{Journal, SimulatedTime};
-use crate::plan::{Bug, Plan};
+use crate::plan::{Aim, Fault, Plan};
 use crate::probe::Probe;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, Violation, checks};
+
+use judge::Switch;
+use schedule::{Event, events};
 
 const TICK: Duration = Duration::from_millis(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -36,15 +40,15 @@ static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Runs one seed, in a thread that has seen no other: what hash maps and generators begin with
 /// belongs to their thread.
-pub(crate) fn run(seed: u64, bug: Option<Bug>, path: Option<&Path>) -> anyhow::Result<Verdict> {
+pub(crate) fn run(plan: Plan, path: Option<&Path>) -> anyhow::Result<Verdict> {
     let journal = Journal::new(path).context("the journal cannot be written")?;
     let folder = tempfile::tempdir()?;
     log_into(&journal);
     note_panics();
-    mad_turmoil::rand::set_rng(StdRng::seed_from_u64(seed));
+    mad_turmoil::rand::set_rng(StdRng::seed_from_u64(plan.seed));
     let work = move || {
         let _clocks = mad_turmoil::time::SimClocksGuard::init();
-        World::new(Plan::new(seed, bug), folder.path(), journal).run()
+        World::new(plan, folder.path(), journal).run()
     };
     let thread = std::thread::Builder::new().name("simulation".to_owned()).spawn(work)?;
     thread.join().map_err(|_| anyhow::anyhow!("the simulation itself panicked: {:?}", panics()))
@@ -79,16 +83,12 @@ struct World<'a> {
     verdict: Verdict,
     /// Faults on a host or a pair that more than one strike holds, so that the last one ends it.
     down: BTreeMap<String, u32>,
+    /// Nodes that ended after a failed sync, as they had to, and when they start again.
+    fallen: BTreeMap<usize, Duration>,
+    /// Nodes that go on after one, and since when.
+    unmoved: BTreeMap<usize, Duration>,
     /// What began to be broken and what was mended, and when.
     switched: Vec<Switch>,
-}
-
-/// A fault began or ended.
-#[derive(Debug)]
-struct Switch {
-    at: Duration,
-    fault: usize,
-    begins: bool,
 }
 
 impl World<'_> {
@@ -122,13 +122,25 @@ impl World<'_> {
         sim.client("clients", clients);
         let verdict = Verdict {
             seed: plan.seed,
-            bug: plan.bug.map(|bug| bug.name().to_owned()),
+            bug: plan.bug.map(|bug| bug.to_string()),
+            wide: plan.wide,
             nodes: plan.nodes,
             shard_groups: plan.shard_groups,
             ..Verdict::default()
         };
-        let (probe, down, switched) = (Probe::default(), BTreeMap::new(), Vec::new());
-        Self { plan, sim, nodes, progress, journal, probe, verdict, down, switched }
+        Self {
+            plan,
+            sim,
+            nodes,
+            progress,
+            journal,
+            probe: Probe::default(),
+            verdict,
+            down: BTreeMap::new(),
+            fallen: BTreeMap::new(),
+            unmoved: BTreeMap::new(),
+            switched: Vec::new(),
+        }
     }
 
     fn run(mut self) -> Verdict {
@@ -144,23 +156,28 @@ impl World<'_> {
     }
 
     /// Lets everything happen.
-    fn live(&mut self) -> Result<(), String> {
+    fn live(&mut self) -> Result<(), Violation> {
         let began =
             self.until(BEGIN_WITHIN, "the load did not begin", |progress| progress.began)?;
         let plan = Arc::clone(&self.plan);
-        let mut events: Vec<(Duration, bool, usize)> = Vec::new();
-        for (index, strike) in plan.strikes.iter().enumerate() {
-            events.push((began + strike.begin, true, index));
-            events.push((began + strike.end, false, index));
-        }
-        // At one instant ends come first.
-        events.sort();
-        for (at, begins, index) in events {
-            while self.sim.elapsed() < at {
+        // Whom each strike hits is known when it begins.
+        let mut hit: Vec<Fault> = plan.strikes.iter().map(|strike| strike.fault.clone()).collect();
+        let mut turned = 0;
+        let mut mark = BTreeMap::new();
+        for (at, event) in events(&plan) {
+            while self.sim.elapsed() < began + at {
                 self.step()?;
             }
-            self.switched.push(Switch { at: self.sim.elapsed(), fault: index, begins });
-            self.switch(&plan.strikes[index].fault, begins);
+            match event {
+                Event::Begin(index) => {
+                    turned = self.turn(plan.strikes[index].aim, &hit[index], turned);
+                    hit[index] = hit[index].turned(turned, plan.nodes);
+                    self.switch(index, &hit[index], true);
+                }
+                Event::End(index) => self.switch(index, &hit[index], false),
+                Event::Mark => mark = self.probe.newest(),
+                Event::Measure => self.measure(&mark),
+            }
         }
         let end = plan.settle + END_WITHIN;
         self.until(end, "the clients did not come to an end", |progress| {
@@ -174,12 +191,35 @@ impl World<'_> {
         Ok(())
     }
 
+    /// By how many places a strike is turned to hit whom it is aimed at; `before`: the last one.
+    fn turn(&self, aim: Aim, fault: &Fault, before: usize) -> usize {
+        match (aim, fault.first()) {
+            (Aim::Again, _) => before,
+            (Aim::Leader(group), Some(first)) => {
+                let leader = Probe::leader_of(&self.nodes, GroupId(group)).unwrap_or(first);
+                (leader + self.plan.nodes - first) % self.plan.nodes
+            }
+            (Aim::AsNamed, _) | (Aim::Leader(_), None) => 0,
+        }
+    }
+
+    /// Whether every shard has committed something since.
+    fn measure(&mut self, mark: &BTreeMap<GroupId, u64>) {
+        let newest = self.probe.newest();
+        for group in (1..=self.plan.shard_groups).map(GroupId) {
+            let (before, now) = (mark.get(&group), newest.get(&group));
+            self.probe.expect(checks::WRITABLE, now > before, || {
+                format!("group {group} committed nothing behind {before:?} while a fault lasted")
+            });
+        }
+    }
+
     fn until<T>(
         &mut self,
         within: Duration,
         otherwise: &str,
         ready: impl Fn(&Progress) -> Option<T>,
-    ) -> Result<T, String> {
+    ) -> Result<T, Violation> {
         let deadline = self.sim.elapsed() + within;
         while self.sim.elapsed() < deadline {
             if let Some(value) = with(&self.progress, |progress| ready(progress)) {
@@ -187,87 +227,37 @@ impl World<'_> {
             }
             self.step()?;
         }
-        Err(format!("{otherwise} within {within:?}"))
+        Err(Violation::new(checks::OVER, format!("{otherwise} within {within:?}")))
     }
 
-    fn step(&mut self) -> Result<(), String> {
-        self.sim.step().map_err(|error| format!("a host failed: {error}"))?;
+    fn step(&mut self) -> Result<(), Violation> {
+        let failed = |error| Violation::new(checks::OVER, format!("a host failed: {error}"));
+        self.sim.step().map_err(failed)?;
         let now = self.sim.elapsed();
         let due = |every: Duration| now.as_millis().is_multiple_of(every.as_millis());
         if due(LOOK_EVERY) {
             self.probe.look(&self.nodes);
+            self.after_failed_syncs();
         }
         if due(COMPARE_EVERY) {
             self.probe.compare(&self.nodes);
         }
         // What is wrong already is not made better by going on.
-        if self.probe.findings.violations > 0 {
-            return Err("the nodes broke a promise".to_owned());
+        if let Some(violation) = self.probe.violations.pop() {
+            return Err(violation);
         }
         match self.nodes.iter().find_map(|node| node.failure()) {
-            Some(failure) => Err(format!("a node ended by itself: {failure}")),
+            Some(failure) => Err(failure),
             None => Ok(()),
         }
     }
 
-    /// The clients do not know what was broken, and some checks have to.
-    fn tell_faults(&self, history: &mut History) {
-        let epoch = with(&self.progress, |progress| progress.epoch);
-        for Switch { at, fault, begins } in &self.switched {
-            let at = u64::try_from(at.saturating_sub(epoch).as_micros()).unwrap_or(u64::MAX);
-            let (strike, broken) = (*fault as u64, &self.plan.strikes[*fault].fault);
-            let nemesis = broken.name().to_owned();
-            if *begins {
-                let what = format!("{broken:?}");
-                history.faults.push(FaultRecord {
-                    at,
-                    nemesis,
-                    what,
-                    strike,
-                    ..FaultRecord::default()
-                });
-            } else {
-                history.heals.push(Heal { at, nemesis, strike });
-            }
-        }
-    }
-
-    fn judge(&mut self, history: &History, open: usize) {
-        let counts = [
-            ("submits", history.submits.len()),
-            ("finishes", history.finishes.len()),
-            ("reads", history.reads.len()),
-            ("watches", history.watches.len()),
-            ("listens", history.listens.len()),
-            ("finals", history.finals.len()),
-        ];
-        for (name, count) in counts {
-            self.verdict.operations.insert(name.to_owned(), count as u64);
-        }
-        let acknowledged = history.submits.iter().filter(|submit| submit.told.done().is_some());
-        self.verdict.acknowledged = acknowledged.count() as u64;
-        if self.verdict.acknowledged == 0 {
-            self.verdict.violations.push("nothing was acknowledged".to_owned());
-        }
-        if open > 0 {
-            let text = format!("{open} acknowledged intents are not known to have ended");
-            self.verdict.violations.push(text);
-        }
-        for verdict in invariants::check_all(history) {
-            self.verdict.checked += verdict.findings.checked;
-            let texts = verdict.findings.texts.into_iter();
-            let texts = texts.map(|text| format!("{}: {text}", verdict.invariant));
-            self.verdict.violations.extend(texts);
-        }
-        // The record itself is part of what has to repeat.
-        self.journal.note(self.sim.elapsed(), &serde_json::to_string(history).unwrap_or_default());
-    }
-
     fn end(mut self) -> Verdict {
         let verdict = &mut self.verdict;
-        verdict.checked += self.probe.findings.checked;
-        verdict.violations.extend(std::mem::take(&mut self.probe.findings.texts));
-        verdict.violations.extend(panics());
+        verdict.checked += self.probe.checked;
+        verdict.violations.append(&mut self.probe.violations);
+        let panics = panics().into_iter().map(|text| Violation::new(checks::PANICS, text));
+        verdict.violations.extend(panics);
         verdict.leaders = self.probe.leaders() as u64;
         verdict.simulated_ms = u64::try_from(self.sim.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (digest, packets) = self.journal.end();

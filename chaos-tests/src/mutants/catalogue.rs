@@ -7,6 +7,8 @@ use axp_proto::mutant::Mutant;
 /// What is done to reveal a bug.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exposure {
+    /// `axp-sim run` with the bug in it, for this many seeds at most.
+    Simulation { seeds: u32 },
     /// `axp-chaos run` with these arguments.
     Run(&'static str),
     /// Tests of one crate: package, target and filter, as cargo takes them.
@@ -16,7 +18,8 @@ pub enum Exposure {
 impl fmt::Display for Exposure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Run(arguments) => f.write_str(arguments),
+            Self::Simulation { seeds } => write!(f, "axp-sim run --seeds {seeds}"),
+            Self::Run(arguments) => write!(f, "axp-chaos run {arguments}"),
             Self::Tests { package, target, filter } => {
                 write!(f, "cargo test -p {package} {target} {filter}")
             }
@@ -34,74 +37,49 @@ pub struct Suspect {
     pub by: &'static [&'static str],
 }
 
-// openraft stops a leader that sees a log go back, or two logs that are both committed.
-const LOSS: &[&str] =
-    &["acknowledged-kept", "readers-agree", "terminal-as-told", "nobody panicked"];
 const STALE: &[&str] =
     &["reads-see-writes", "linearizable", "acknowledged-kept", "terminal-as-told"];
-const NO_SUCCESSOR: &[&str] = &["every strike did its work", "every shard makes progress"];
-const UNDELIVERED: &[&str] = &["delivered-and-finished", "nothing is left open"];
+const DURABLE: &str = "committed is durable on a majority";
+const WRITABLE: &str = "writable around a fault";
+const OPEN: &str = "nothing is left open";
+const UNDELIVERED: &[&str] = &["delivered-and-finished", "chains", OPEN];
+const SPLIT: &[&str] = &[DURABLE, "one entry at an index"];
 
-/// All of them. The whole system where it shows the bug within a minute, the tests of the crate where
-/// only an accident of timing would.
+/// All of them. In the simulation where it can show them; the whole system, or the tests of a crate,
+/// where the simulation has something else in that place: the engine on a disk.
 #[must_use]
 pub fn suspects() -> Vec<Suspect> {
-    let run = |mutant, arguments, by| Suspect { mutant, exposure: Exposure::Run(arguments), by };
+    let simulated = |mutant, by| {
+        let exposure = Exposure::Simulation { seeds: 200 };
+        Suspect { mutant, exposure, by }
+    };
     let tests = |mutant, package, filter, by| {
         let exposure = Exposure::Tests { package, target: "--lib", filter };
         Suspect { mutant, exposure, by }
     };
     vec![
-        run(Mutant::CommitAlone, "--nemesis isolate --duration 30s", LOSS),
-        run(Mutant::SyncLater, "--nemesis power-loss --mode lose --duration 20s", LOSS),
-        run(Mutant::ReadWithoutIndex, "--nemesis isolate --duration 40s", STALE),
-        run(
-            Mutant::SnapshotWithoutKeys,
-            "--nemesis snapshot-install --duration 30s",
-            &["replicas-equal", "one-intent-per-key"],
-        ),
-        tests(Mutant::TimerUnfenced, "axp-node", "intent::", &["never_early", "reminders"]),
-        run(Mutant::StreamSkips, "--nemesis kill-gateway --duration 20s", &["dense-seq"]),
-        run(Mutant::OrganizationsBlend, "--nemesis kill-gateway --duration 20s", &["no-leak"]),
-        run(
-            Mutant::VoteInMemory,
-            "--nemesis kill-leader --duration 20s",
-            &["every strike did its work", "everything came back"],
-        ),
-        run(Mutant::ApplyByClock, "--nemesis kill-leader --duration 20s", &["replicas-equal"]),
-        tests(Mutant::SyncRetried, "axp-raft-store", "writer::", &["after_a_failed_sync"]),
+        simulated(Mutant::CommitAlone, &[DURABLE, "one entry at an index"]),
+        simulated(Mutant::SyncLater, &[DURABLE]),
+        simulated(Mutant::ReadWithoutIndex, &["reads-see-writes", "linearizable"]),
+        simulated(Mutant::SnapshotWithoutKeys, &["replicas-equal", "one-intent-per-key"]),
+        simulated(Mutant::TimerUnfenced, &["timers"]),
+        simulated(Mutant::StreamSkips, &["dense-seq"]),
+        simulated(Mutant::OrganizationsBlend, &["no-leak"]),
+        simulated(Mutant::VoteInMemory, &["every node starts again"]),
+        simulated(Mutant::ApplyByClock, &["replicas-equal"]),
+        simulated(Mutant::SyncRetried, &["a failed sync ends its node", DURABLE]),
         tests(Mutant::TailUnchecked, "axp-raft-store", "journal::", &["journal"]),
-        run(
-            Mutant::EndsTwice,
-            "--nemesis kill-gateway --duration 20s",
-            &["one-terminal", "terminal-as-told"],
-        ),
-        run(Mutant::PassivationDrops, "--nemesis kill-gateway --duration 30s", UNDELIVERED),
-        run(Mutant::PeerWithoutDeadline, "--nemesis one-way,lossy --duration 40s", NO_SUCCESSOR),
-        run(Mutant::BreakerOff, "--nemesis one-way --duration 30s", NO_SUCCESSOR),
-        tests(Mutant::ProbeOff, "axp-node", "groups::", &["default_timing"]),
-        run(Mutant::AnswerFromMemory, "--nemesis isolate --duration 40s", STALE),
-        run(
-            Mutant::EndGuessed,
-            "--nemesis kill-gateway --duration 20s",
-            &["one-terminal", "terminal-as-told"],
-        ),
-        run(Mutant::OutboxForgets, "--nemesis kill-leader --duration 20s", UNDELIVERED),
-        tests(
-            Mutant::StaleAppendTaken,
-            "axp-node",
-            "shard::tests",
-            &["a_repeated_append_changes_nothing"],
-        ),
-        run(Mutant::KeyUnchecked, "--nemesis kill-gateway --duration 20s", &["one-intent-per-key"]),
-        run(
-            Mutant::PurgeUnsynced,
-            "--nemesis power-loss --mode lose --duration 30s",
-            &["every strike did its work", "everything came back"],
-        ),
+        simulated(Mutant::EndsTwice, &["one-terminal", "terminal-as-told"]),
+        simulated(Mutant::MembershipAtOnce, SPLIT),
+        simulated(Mutant::PassivationDrops, &["timers", "delivered-and-finished", OPEN]),
+        simulated(Mutant::PeerWithoutDeadline, &[WRITABLE, "replicas-equal", OPEN]),
+        simulated(Mutant::BreakerOff, &["silent peers are left alone"]),
+        simulated(Mutant::ProbeOff, &[WRITABLE]),
+        simulated(Mutant::AnswerFromMemory, STALE),
+        simulated(Mutant::EndGuessed, &["one-terminal", "terminal-as-told"]),
+        simulated(Mutant::OutboxForgets, UNDELIVERED),
+        simulated(Mutant::StaleAppendTaken, &["dense-seq", "one-terminal", "terminal-as-told"]),
+        simulated(Mutant::KeyUnchecked, &["one-intent-per-key"]),
+        simulated(Mutant::PurgeUnsynced, &["every node starts again"]),
     ]
 }
-
-/// Bugs that cannot be put in yet, and why.
-pub(super) const NOT_YET: &[(Mutant, &str)] =
-    &[(Mutant::MembershipAtOnce, "membership changes came after this list")];

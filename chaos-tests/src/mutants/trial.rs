@@ -1,6 +1,6 @@
 //! One trial: a process that has to fail, and what it said.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
@@ -36,6 +36,7 @@ pub(super) async fn control(args: &MutantsArgs, exposure: &Exposure) -> Verdict 
 async fn run(args: &MutantsArgs, mutant: Option<Mutant>, exposure: &Exposure) -> Verdict {
     let begun = Instant::now();
     let failed = match exposure {
+        Exposure::Simulation { seeds } => simulation(args, mutant, *seeds).await,
         Exposure::Run(arguments) => chaos(args, mutant, arguments).await,
         Exposure::Tests { package, target, filter } => tests(mutant, package, target, filter).await,
     };
@@ -46,6 +47,40 @@ async fn run(args: &MutantsArgs, mutant: Option<Mutant>, exposure: &Exposure) ->
     };
     let (mutant, exposure) = (mutant.map(|it| it.to_string()), exposure.to_string());
     Verdict { mutant, exposure, caught_by, beside: 0, seconds, problem }
+}
+
+/// Seeds of the simulation until the bug is found, and by what; without one, all that failed.
+async fn simulation(
+    args: &MutantsArgs,
+    mutant: Option<Mutant>,
+    seeds: u32,
+) -> anyhow::Result<Vec<String>> {
+    let mut command = Command::new(beside_this_program("axp-sim")?);
+    command.args(["run", "--wide", "--json", "--twice-every", "0", "--seeds", &seeds.to_string()]);
+    command.args(["--from", &args.seed.to_string(), "--jobs", &args.jobs.to_string()]);
+    if let Some(mutant) = mutant {
+        command.args(["--bug", &mutant.to_string()]);
+    }
+    let output = finish(choose(&mut command, None).spawn()?).await?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let summary = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
+    let summary: Value = summary.with_context(|| {
+        let error = String::from_utf8_lossy(&output.stderr);
+        format!("no summary: {}", error.lines().last().unwrap_or_default())
+    })?;
+    let Some(found) = summary.get("found").and_then(Value::as_object) else {
+        let failed = summary.get("failed").and_then(Value::as_object).into_iter().flatten();
+        return Ok(failed.map(|(seed, violations)| format!("seed {seed}: {violations}")).collect());
+    };
+    let seed = found.get("seed").and_then(Value::as_u64).unwrap_or_default();
+    let checks = found.get("by").and_then(Value::as_object).into_iter().flatten();
+    Ok(checks.map(|(check, count)| format!("`{check}` ({count}, seed {seed})")).collect())
+}
+
+fn beside_this_program(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(path.is_file(), "{} is missing: build it with --features mutants", path.display());
+    Ok(path)
 }
 
 /// A run of this program, and the checks that failed in it.

@@ -42,6 +42,8 @@ struct Inner {
     unsynced: Vec<Vec<Op>>,
     lie: Option<Lie>,
     fail_sync: bool,
+    fail_one_sync: bool,
+    failed_syncs: u64,
     fail_write: bool,
     fail_read: bool,
     syncs: u64,
@@ -60,6 +62,17 @@ impl Sim {
     /// From now on syncs fail, or succeed again.
     pub fn fail_sync(&self, fail: bool) {
         self.inner().fail_sync = fail;
+    }
+
+    /// The next sync fails, and only that: what it was to make durable never will be, although reads
+    /// find it, as on Linux.
+    pub fn fail_one_sync(&self, fail: bool) {
+        self.inner().fail_one_sync = fail;
+    }
+
+    /// How often [`Self::fail_one_sync`] came true.
+    pub fn failed_syncs(&self) -> u64 {
+        self.inner().failed_syncs
     }
 
     /// From now on writes fail, or succeed again.
@@ -187,6 +200,11 @@ impl Engine for Sim {
         let mut inner = self.inner();
         inner.syncs += 1;
         if inner.fail_sync {
+            return Err(refused("sync"));
+        }
+        if std::mem::take(&mut inner.fail_one_sync) {
+            inner.failed_syncs += 1;
+            inner.unsynced.clear();
             return Err(refused("sync"));
         }
         if inner.lie == Some(Lie::SyncsNothing) {

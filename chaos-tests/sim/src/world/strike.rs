@@ -3,15 +3,27 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axp_proto::ids::GroupId;
+
 use super::World;
+use super::judge::Switch;
 use crate::hosts::{gateway_name, node_name};
+use crate::loss::Answers;
 use crate::plan::{Fault, Leaves};
+use crate::verdict::checks;
+
+/// How long a node is down that ended by itself.
+const DOWN: Duration = Duration::from_millis(700);
+/// A node whose sync failed may take this long to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
 
 impl World<'_> {
     /// Begins or ends a fault.
-    pub(super) fn switch(&mut self, fault: &Fault, begins: bool) {
+    pub(super) fn switch(&mut self, strike: usize, fault: &Fault, begins: bool) {
+        let at = self.sim.elapsed();
         let text = format!("{} {fault:?}", if begins { "begin" } else { "end" });
-        self.journal.note(self.sim.elapsed(), &text);
+        self.journal.note(at, &text);
+        self.switched.push(Switch { at, strike, fault: fault.clone(), begins });
         if begins {
             *self.verdict.faults.entry(fault.name().to_owned()).or_default() += 1;
         }
@@ -28,7 +40,15 @@ impl World<'_> {
             Fault::Cut { pairs } => pairs.iter().for_each(|pair| self.cut(*pair, begins)),
             Fault::Stall { pairs } => pairs.iter().for_each(|pair| self.stall(*pair, begins)),
             Fault::OneWay { from, to } => self.one_way(*from, *to, begins),
-            Fault::AnswersLost { node } => self.nodes[*node].losses.lose_answers(begins),
+            Fault::Split { node, gateway } => self.split(*node, *gateway, begins),
+            Fault::AnswersLost { node, pings } => {
+                let answers = match (begins, pings) {
+                    (false, _) => Answers::Arrive,
+                    (true, true) => Answers::AreLost,
+                    (true, false) => Answers::AreLostButPings,
+                };
+                self.nodes[*node].losses.answers(answers);
+            }
             Fault::Lossy { share } => {
                 let share = if begins { *share } else { 0.0 };
                 self.nodes.iter().for_each(|node| node.losses.lose(share));
@@ -36,8 +56,11 @@ impl World<'_> {
             Fault::SlowDisk { node, sync } => {
                 self.nodes[*node].disk.slow(if begins { *sync } else { Duration::ZERO });
             }
+            Fault::SyncFails { node } => self.nodes[*node].disk.fail_one_sync(begins),
             Fault::SlowLink { pair, latency } => self.slow_link(*pair, *latency, begins),
             Fault::ClockJump { node, by_ms } => self.jump(*node, *by_ms, begins),
+            Fault::Shrink { node, group } if begins => self.nodes[*node].shrink(GroupId(*group)),
+            Fault::Shrink { .. } => {}
         }
     }
 
@@ -77,6 +100,49 @@ impl World<'_> {
             self.sim.crash(name);
         } else {
             self.sim.bounce(name);
+        }
+    }
+
+    /// Nodes whose sync failed are gone, as their processes would be, and come back after a while;
+    /// none goes on.
+    pub(super) fn after_failed_syncs(&mut self) {
+        let now = self.sim.elapsed();
+        for node in 0..self.nodes.len() {
+            let host = &self.nodes[node];
+            let goes_on = host.disk.has_failed() && host.context().is_some();
+            if host.take_ended().is_some() {
+                self.fallen.insert(node, now + DOWN);
+                self.crash_node(node, Leaves::Synced, true);
+            } else if self.fallen.get(&node).is_some_and(|until| *until <= now) {
+                self.fallen.remove(&node);
+                self.crash_node(node, Leaves::Synced, false);
+            }
+            if !goes_on {
+                self.unmoved.remove(&node);
+                continue;
+            }
+            let since = *self.unmoved.entry(node).or_insert(now);
+            self.probe.expect(checks::FAILED_SYNC, now < since + ENDS_WITHIN, || {
+                format!("node {} goes on after a sync of its log failed", node + 1)
+            });
+        }
+    }
+
+    /// Cuts a node and a gateway off from everybody else but the clients.
+    fn split(&self, node: usize, gateway: usize, begins: bool) {
+        let switch = |a: String, b: String| {
+            if begins {
+                self.sim.partition(a, b);
+            } else {
+                self.sim.repair(a, b);
+            }
+        };
+        for other in (0..self.plan.nodes).filter(|other| *other != node) {
+            switch(node_name(node), node_name(other));
+            switch(gateway_name(gateway), node_name(other));
+        }
+        for other in (0..self.plan.gateways).filter(|other| *other != gateway) {
+            switch(gateway_name(other), node_name(node));
         }
     }
 

@@ -1,0 +1,31 @@
+//! When what happens.
+
+use std::time::Duration;
+
+use crate::plan::{Plan, WRITABLE_AFTER};
+
+/// What happens at an instant, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// The last strike is over: what was committed since [`Event::Mark`]?
+    Measure,
+    End(usize),
+    Begin(usize),
+    /// From now on a majority has had its time.
+    Mark,
+}
+
+/// Everything that happens, by its time since the load began.
+pub(super) fn events(plan: &Plan) -> Vec<(Duration, Event)> {
+    let mut events = Vec::new();
+    for (index, strike) in plan.strikes.iter().enumerate() {
+        events.push((strike.begin, Event::Begin(index)));
+        events.push((strike.end, Event::End(index)));
+    }
+    if let Some((begin, end)) = plan.alone {
+        events.push((begin + WRITABLE_AFTER, Event::Mark));
+        events.push((end, Event::Measure));
+    }
+    events.sort_unstable();
+    events
+}
