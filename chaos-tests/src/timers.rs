@@ -9,8 +9,9 @@ use crate::availability::{Distribution, acknowledged_writes};
 use crate::history::{Due, History, SeenEvent, Span};
 
 const SECOND_MS: i64 = 1000;
-/// The fault that no shard is expected to be in time under (F16).
-const OVERLOAD: &str = "overload";
+/// Faults that come again with every write or every few moments, for as long as they are there: no
+/// shard is expected to be in time under them (F8 to F10, F16).
+const LASTING: [&str; 5] = ["overload", "flapping", "lossy", "slow-disk", "slow-link"];
 
 /// One timer that was due, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,8 +127,8 @@ pub(crate) struct Patience {
     writes: BTreeMap<u16, Vec<(u64, u64)>>,
     /// When something broke, healed, or moved.
     disturbances: Vec<u64>,
-    /// From when to when there was more to do than is possible: timers wait in line like everybody.
-    floods: Vec<(u64, u64)>,
+    /// From when to when something went on being broken: timers wait in line like everybody.
+    lasting: Vec<(u64, u64)>,
 }
 
 impl Patience {
@@ -137,14 +138,14 @@ impl Patience {
         disturbances.extend(history.heals.iter().map(|heal| heal.at));
         disturbances.extend(history.leader_changes.iter().map(|change| change.at));
         disturbances.sort_unstable();
-        let floods = history.strikes(u64::MAX).filter(|(name, ..)| *name == OVERLOAD);
+        let lasting = history.strikes(u64::MAX).filter(|(name, ..)| LASTING.contains(name));
         Self {
             began_at_ms: history.began_at_ms,
             late_ms_max: history.timer_late_ms_max,
             shard_groups: history.shard_groups,
             writes: writes.into_iter().map(|(shard, spans)| (shard, earliest(spans))).collect(),
             disturbances,
-            floods: floods.map(|(_, from, to, _)| (from, to)).collect(),
+            lasting: lasting.map(|(_, from, to, _)| (from, to)).collect(),
         }
     }
 
@@ -159,7 +160,8 @@ impl Patience {
             let place = writes.partition_point(|(start, _)| *start < from);
             let back = writes.get(place)?.1;
             let latest = back.max(from) + self.late_ms_max * 1000;
-            if let Some((_, to)) = self.floods.iter().find(|(of, to)| *of <= latest && *to > from) {
+            if let Some((_, to)) = self.lasting.iter().find(|(of, to)| *of <= latest && *to > from)
+            {
                 from = *to;
                 continue;
             }
@@ -172,10 +174,13 @@ impl Patience {
         }
     }
 
-    /// Whether nothing broke for the limit before it was due and after.
+    /// Whether nothing broke for the limit before it was due and after, and nothing was broken.
     pub(crate) fn is_calm(&self, due_ms: i64) -> bool {
         let due = u64::try_from((due_ms - self.began_at_ms) * 1000).unwrap_or_default();
         let around = self.late_ms_max * 1000;
+        if self.lasting.iter().any(|(from, to)| *from <= due && due <= *to) {
+            return false;
+        }
         let place = self.disturbances.partition_point(|at| *at + 5 * around < due);
         self.disturbances.get(place).is_none_or(|at| *at > due + around)
     }
