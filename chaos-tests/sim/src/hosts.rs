@@ -36,6 +36,9 @@ const HTTP_PORT: u16 = 8100;
 const READY_POLL: Duration = Duration::from_millis(100);
 /// Two faults, of up to four seconds each, overlap with an election.
 const TIMERS_LATE_MS_MAX: u64 = 10_000;
+/// What a lossy link takes of a snapshot is gone, as on no TCP connection: it is sent again well before
+/// a run ends.
+const SNAPSHOT_STALL_MS: u64 = 1000;
 /// Simulated; nothing is broken while the client waits for it.
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -146,6 +149,7 @@ fn config(plan: &Plan, node: usize, dir: &Path) -> Config {
     config.raft.snapshot_after_entries = plan.snapshot_after_entries;
     config.raft.keep_entries = plan.keep_entries;
     config.raft.janitor_interval_ms = 500;
+    config.raft.snapshot_stall_timeout_ms = SNAPSHOT_STALL_MS;
     config
 }
 
