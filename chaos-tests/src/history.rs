@@ -4,6 +4,7 @@
 //! microseconds since the run began, taken from one monotonic clock. An answer that never came is
 //! [`Told::Unknown`] and means "may or may not have happened", for ever.
 
+mod faults;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -22,6 +23,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub use faults::{FaultRecord, Heal, LeaderChange};
 pub(crate) use files::save_lines;
 pub use listings::{Listing, Row};
 pub use probes::{Inspection, Probe};
@@ -264,43 +266,6 @@ pub struct FinalState {
     pub status: String,
     pub correlation_id: String,
     pub events: Vec<SeenEvent>,
-}
-
-/// Something that was done to the cluster.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct FaultRecord {
-    pub at: u64,
-    pub nemesis: String,
-    pub what: String,
-    /// The shard groups that lost their leader by it.
-    pub groups: Vec<u16>,
-    /// What disks forgot.
-    pub forgotten_bytes: u64,
-    /// Which strike of the run it belongs to.
-    #[serde(default)]
-    pub strike: u64,
-    /// Whether a node found the damage that was done to its disk.
-    #[serde(default)]
-    pub damage_found: bool,
-}
-
-/// The end of a fault.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Heal {
-    pub at: u64,
-    pub nemesis: String,
-    /// Which strike of the run it ends.
-    #[serde(default)]
-    pub strike: u64,
-}
-
-/// A leader that was seen in place of another.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LeaderChange {
-    pub at: u64,
-    pub group: u16,
-    pub term: u64,
-    pub leader: u64,
 }
 
 /// What one replica's state came to.
