@@ -36,6 +36,10 @@ const QUIET: Duration = Duration::from_secs(3);
 /// What is logged unless `AXP_SIM_LOG` says otherwise, which changes the journal and nothing else.
 const LOG: &str = "info,openraft=warn,turmoil=warn";
 
+/// A seed takes seconds; one that takes as long as this stands still, however its own time goes.
+const REAL_TIME_MAX: Duration = Duration::from_secs(600);
+const STANDS_STILL: i32 = 3;
+
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Runs one seed, in a thread that has seen no other: what hash maps and generators begin with
@@ -45,6 +49,7 @@ pub(crate) fn run(plan: Plan, path: Option<&Path>) -> anyhow::Result<Verdict> {
     let folder = tempfile::tempdir()?;
     log_into(&journal);
     note_panics();
+    end_if_it_stands_still();
     mad_turmoil::rand::set_rng(StdRng::seed_from_u64(plan.seed));
     let work = move || {
         let _clocks = mad_turmoil::time::SimClocksGuard::init();
@@ -61,6 +66,15 @@ fn log_into(journal: &Journal) {
         .with_env_filter(std::env::var("AXP_SIM_LOG").unwrap_or_else(|_| LOG.to_owned()))
         .with_writer(journal.clone())
         .init();
+}
+
+/// A simulated thread that never waits cannot be stopped, only its process.
+fn end_if_it_stands_still() {
+    std::thread::spawn(|| {
+        std::thread::sleep(REAL_TIME_MAX);
+        eprintln!("stands still after {REAL_TIME_MAX:?}");
+        std::process::exit(STANDS_STILL);
+    });
 }
 
 fn note_panics() {
