@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::availability;
 use crate::cluster::{Binaries, Cluster, ClusterShape, Timing};
-use crate::history::save_lines;
+use crate::history::{History, save_lines};
 use crate::invariants;
 use crate::nemesis::{Kind, Needs};
 use crate::oracle::Oracle;
@@ -174,23 +174,16 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
     let compared = replicas.compare_all(COMPARED_WITHIN).await;
     let died = cluster.check_nobody_died();
 
-    let history = oracle.take_history();
-    let verdicts = invariants::check_all(&history);
-    let availability = availability::measure(&history, load_ended);
-    let counts = Counts::of(&history, shed, open);
-    let mut gates = vec![
+    let gates = vec![
         Gate::of_result("every strike did its work", &broke),
         Gate::of_result("everything came back", &healed),
         Gate::of_result("nobody died by himself", &died),
         Gate::of_result("all replicas were compared", &compared),
         gates::nobody_panicked(cluster.folder())?,
     ];
-    gates.extend(gates::bounded(&plan.limits, &sampler));
-    if plan.overlap {
-        gates.push(gates::overlap(&plan.limits, &history, healed_at));
-    }
-    gates.extend(gates::check(&plan.limits, &history, &counts, &availability, healed_at));
-    let report = Report::new(plan, counts, availability, verdicts, gates);
+    let history = oracle.take_history();
+    let lived = Lived { shed, open, healed_at, load_ended, gates };
+    let report = judge(plan, &history, &sampler, lived);
     let picture = report::timeline::draw(&history, &sampler.samples, load_ended);
     std::fs::write(plan.folder.join(REPORT), serde_json::to_vec_pretty(&report)?)?;
     std::fs::write(plan.folder.join(TIMELINE), picture)?;
@@ -199,4 +192,28 @@ pub async fn run(binaries: &Binaries, plan: &Plan) -> anyhow::Result<Report> {
         save_lines(&plan.folder.join("record"), "samples", &sampler.samples)?;
     }
     Ok(report)
+}
+
+/// What is known of a run beside its record.
+struct Lived {
+    /// Operations that were not begun, and intents that were left open.
+    shed: u64,
+    open: usize,
+    /// Microseconds of the run.
+    healed_at: u64,
+    load_ended: u64,
+    gates: Vec<Gate>,
+}
+
+fn judge(plan: &Plan, history: &History, sampler: &Sampler, lived: Lived) -> Report {
+    let Lived { shed, open, healed_at, load_ended, mut gates } = lived;
+    let verdicts = invariants::check_all(history);
+    let availability = availability::measure(history, load_ended);
+    let counts = Counts::of(history, shed, open);
+    gates.extend(gates::bounded(&plan.limits, sampler));
+    if plan.overlap {
+        gates.push(gates::overlap(&plan.limits, history, healed_at));
+    }
+    gates.extend(gates::check(&plan.limits, history, &counts, &availability, healed_at));
+    Report::new(plan, counts, availability, verdicts, gates)
 }
