@@ -76,7 +76,7 @@ pub struct Batch {
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Op {
     Put(Bytes, Bytes),
     Delete(Bytes),

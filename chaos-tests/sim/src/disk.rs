@@ -54,16 +54,19 @@ impl Disk {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the next start finds. Whatever the node that dies still writes goes nowhere. Returns
-    /// how many batches were forgotten.
+    /// What the next start finds. Whatever the node that dies still writes goes nowhere. Log and
+    /// state are different files, of which a power loss takes independently. Returns how many
+    /// batches were forgotten.
     pub(crate) fn crash(&self, leaves: Leaves) -> usize {
         let mut guard = self.lock();
         let inner = &mut *guard;
+        // What a failed sync was to make durable is gone, however the node ends.
+        let failed = inner.log.failed_syncs() > 0;
         let mut forgotten = 0;
         for engine in [&mut inner.log, &mut inner.state] {
             *engine = match leaves {
-                Leaves::Written => engine.after_crash(),
-                Leaves::Synced => {
+                Leaves::Written if !failed => engine.after_crash(),
+                Leaves::Written | Leaves::Synced => {
                     let unsynced = engine.unsynced();
                     let kept = inner.rng.random_range(0..=unsynced);
                     forgotten += unsynced - kept;

@@ -46,6 +46,10 @@ pub(crate) fn node_name(node: usize) -> String {
     format!("node-{}", node + 1)
 }
 
+pub(crate) fn node_id(node: usize) -> u64 {
+    node as u64 + 1
+}
+
 pub(crate) fn gateway_name(gateway: usize) -> String {
     format!("gateway-{}", gateway + 1)
 }
@@ -135,13 +139,12 @@ impl NodeHost {
 
 fn config(plan: &Plan, node: usize, dir: &Path) -> Config {
     let mut config = Config::default();
-    let id = |node: usize| node as u64 + 1;
-    config.node.id = id(node);
+    config.node.id = node_id(node);
     config.node.data_dir = dir.to_owned();
     config.cluster.bootstrap_expect = u32::try_from(plan.nodes).unwrap_or(0);
     config.cluster.shard_groups = plan.shard_groups;
     let peer = |node| PeerConfig {
-        id: id(node),
+        id: node_id(node),
         raft_address: format!("{}:{RAFT_PORT}", node_name(node)),
         api_address: format!("{}:{API_PORT}", node_name(node)),
     };

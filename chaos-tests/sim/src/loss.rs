@@ -35,7 +35,8 @@ pub(crate) struct Losses(Mutex<Rules>);
 struct Rules {
     rng: StdRng,
     share: f64,
-    answers: Answers,
+    /// Of calls to each peer; of others, they arrive.
+    answers: BTreeMap<u64, Answers>,
     /// When each peer last answered a ping.
     heard: BTreeMap<u64, Duration>,
     started: Duration,
@@ -50,7 +51,7 @@ impl Losses {
         Arc::new(Self(Mutex::new(Rules {
             rng: StdRng::seed_from_u64(seed),
             share: 0.0,
-            answers: Answers::Arrive,
+            answers: BTreeMap::new(),
             heard: BTreeMap::new(),
             started: Duration::ZERO,
             patience: breaker_after.map(|after| after + SLACK),
@@ -67,9 +68,9 @@ impl Losses {
         self.with(|rules| rules.share = share);
     }
 
-    /// What becomes of answers from now on.
-    pub(crate) fn answers(&self, answers: Answers) {
-        self.with(|rules| rules.answers = answers);
+    /// What becomes of a peer's answers from now on.
+    pub(crate) fn answers(&self, peer: u64, answers: Answers) {
+        self.with(|rules| rules.answers.insert(peer, answers));
     }
 
     /// The node begins anew and has heard nobody yet.
@@ -87,11 +88,11 @@ impl Losses {
 }
 
 impl Rules {
-    fn loses(&mut self, call: &'static str, half: Half) -> bool {
-        let answer = match self.answers {
-            Answers::Arrive => false,
-            Answers::AreLost => true,
-            Answers::AreLostButPings => call != "ping",
+    fn loses(&mut self, peer: u64, call: &'static str, half: Half) -> bool {
+        let answer = match self.answers.get(&peer) {
+            Some(Answers::Arrive) | None => false,
+            Some(Answers::AreLost) => true,
+            Some(Answers::AreLostButPings) => call != "ping",
         };
         (answer && half == Half::Answer) || (self.share > 0.0 && self.rng.random_bool(self.share))
     }
@@ -115,7 +116,7 @@ impl Rules {
 impl Loss for Losses {
     fn loses(&self, peer: u64, call: &'static str, half: Half) -> bool {
         self.with(|rules| {
-            let lost = rules.loses(call, half);
+            let lost = rules.loses(peer, call, half);
             rules.note(peer, call, half, lost);
             lost
         })

@@ -49,6 +49,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What a seed stands for; nothing is run.
+    Plan {
+        seed: u64,
+        /// As with `--wide`, or a seeded bug.
+        #[arg(long)]
+        wide: bool,
+    },
     /// Many seeds, each in a process of its own.
     Run(batch::Arguments),
 }
@@ -64,6 +71,10 @@ fn main() -> anyhow::Result<ExitCode> {
             let verdict = world::run(Plan::new(seed, bug, wide), journal.as_deref())?;
             verdict.print(json)?;
             Ok(ExitCode::from(u8::from(!verdict.ok())))
+        }
+        Command::Plan { seed, wide } => {
+            println!("{:#?}", Plan::new(seed, None, wide));
+            Ok(ExitCode::SUCCESS)
         }
         Command::Run(arguments) => batch::run(&arguments),
     }

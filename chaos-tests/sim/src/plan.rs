@@ -17,6 +17,9 @@ pub(crate) use fault::{Fault, Leaves};
 /// writable (a wall has a lease, an election, and a gateway's patience behind it).
 const ALONE: Duration = Duration::from_secs(10);
 pub(crate) const WRITABLE_AFTER: Duration = Duration::from_secs(6);
+/// How long a leader is cut off that changes its group alone: time for a lease and an election on
+/// both sides.
+const CUT_OFF: Duration = Duration::from_secs(4);
 
 /// A fault with its begin and end.
 #[derive(Debug, Clone)]
@@ -68,14 +71,16 @@ impl Plan {
     pub(crate) fn new(seed: u64, bug: Option<Bug>, wide: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let nodes = if rng.random_bool(0.9) { 3 } else { 5 };
+        let short = rng.random_bool(0.5);
         let millis = |ms| Duration::from_millis(ms);
         let mut plan = Self {
             seed,
             nodes,
             gateways: 2,
             shard_groups: rng.random_range(1..=2),
-            snapshot_after_entries: rng.random_range(20..200),
-            keep_entries: rng.random_range(10..60),
+            // Logs that begin to be dropped before anything breaks, or in the middle.
+            snapshot_after_entries: rng.random_range(if short { 10..40 } else { 20..200 }),
+            keep_entries: rng.random_range(if short { 1..10 } else { 10..60 }),
             latency_max: millis(*[2, 5, 20].choose(&mut rng).unwrap_or(&5)),
             sync_max: millis(*[2, 5, 20].choose(&mut rng).unwrap_or(&5)),
             warm_up: millis(1000),
@@ -87,7 +92,7 @@ impl Plan {
             bug,
             wide,
         };
-        let alone = wide && rng.random_bool(0.4);
+        let (usurped, alone) = (wide && rng.random_bool(0.25), wide && rng.random_bool(0.4));
         if alone {
             plan.breaking /= 2;
         }
@@ -103,10 +108,13 @@ impl Plan {
                 at = end + millis(rng.random_range(calm));
             }
         }
-        plan.strikes.sort_by_key(|strike| strike.begin);
+        if usurped {
+            plan.change_nobody_heard_of(&mut rng);
+        }
         if alone {
             plan.end_with_one_alone(&mut rng);
         }
+        plan.strikes.sort_by_key(|strike| strike.begin);
         plan
     }
 
@@ -117,31 +125,34 @@ impl Plan {
         let group = rng.random_range(1..=self.shard_groups);
         let (node, gateway) = (0, rng.random_range(0..self.gateways));
         let away: Vec<_> = (1..self.nodes).map(|peer| (node, peer)).collect();
+        let peers = (1..self.nodes).collect();
         let fault = match rng.random_range(0..7) {
             0 => Fault::Cut { pairs: away },
-            1 => Fault::AnswersLost { node, pings: true },
-            2 => Fault::AnswersLost { node, pings: false },
+            1 => Fault::AnswersLost { node, peers, pings: true },
+            2 => Fault::AnswersLost { node, peers, pings: false },
             3 => Fault::OneWay { from: node, to: 1 },
             // A star: all see the last one, and nobody else. With three nodes, a bridge.
             4 => Fault::Cut { pairs: pairs_of(self.nodes - 1) },
             5 => Fault::Split { node, gateway },
-            _ => {
-                self.change_nobody_heard_of(begin, group, node);
-                Fault::Cut { pairs: away }
-            }
+            _ => Fault::AnswersLost { node, peers: vec![1], pings: false },
         };
         self.strikes.push(Strike { begin, end, fault, aim: Aim::Leader(group) });
-        self.strikes.sort_by_key(|strike| strike.begin);
         self.alone = Some((begin, end));
     }
 
     /// A leader that is cut off is asked to be its group's only voter, and started again: what nobody
-    /// else agreed to makes it no majority.
-    fn change_nobody_heard_of(&mut self, cut: Duration, group: u16, node: usize) {
+    /// else agreed to makes it no majority. Nothing else is broken meanwhile: the others have to have
+    /// another leader before they hear of it, or they would agree.
+    fn change_nobody_heard_of(&mut self, rng: &mut StdRng) {
+        let (node, group) = (0, rng.random_range(0..=self.shard_groups));
+        let cut = self.healed_at() + Duration::from_secs(1);
+        let pairs = (1..self.nodes).map(|peer| (node, peer)).collect();
+        let (fault, aim) = (Fault::Cut { pairs }, Aim::Leader(group));
+        self.strikes.push(Strike { begin: cut, end: cut + CUT_OFF, fault, aim });
         let ask = cut + Duration::from_millis(50);
-        let fault = Fault::Shrink { node, group };
-        self.strikes.push(Strike { begin: ask, end: ask, fault, aim: Aim::Again });
         let crash = ask + Duration::from_millis(450);
+        let fault = Fault::Shrink { node, group };
+        self.strikes.push(Strike { begin: ask, end: crash, fault, aim: Aim::Again });
         let fault = Fault::Crash { nodes: vec![node], leaves: Leaves::Written };
         let end = crash + Duration::from_millis(200);
         self.strikes.push(Strike { begin: crash, end, fault, aim: Aim::Again });
@@ -188,8 +199,9 @@ fn fault(rng: &mut StdRng, nodes: usize, gateways: usize, wide: bool) -> Fault {
     let node = rng.random_range(0..nodes);
     let other = (node + rng.random_range(1..nodes)) % nodes;
     let leaves = if rng.random_bool(0.7) { Leaves::Synced } else { Leaves::Written };
-    let away = || (0..nodes).filter(|peer| *peer != node).map(|peer| (node, peer)).collect();
-    match rng.random_range(0..if wide { 20 } else { 17 }) {
+    let peers = || (0..nodes).filter(|peer| *peer != node).collect::<Vec<_>>();
+    let away = || peers().into_iter().map(|peer| (node, peer)).collect();
+    match rng.random_range(0..if wide { 22 } else { 17 }) {
         0..=2 => Fault::Crash { nodes: vec![node], leaves },
         3 => Fault::Crash { nodes: vec![node, other], leaves },
         4 => Fault::Crash { nodes: (0..nodes).collect(), leaves },
@@ -201,7 +213,7 @@ fn fault(rng: &mut StdRng, nodes: usize, gateways: usize, wide: bool) -> Fault {
         9 => Fault::Stall { pairs: away() },
         10 => Fault::Stall { pairs: vec![(node, other)] },
         11 => Fault::OneWay { from: node, to: other },
-        12 => Fault::AnswersLost { node, pings: !wide || rng.random_bool(0.5) },
+        12 => Fault::AnswersLost { node, peers: peers(), pings: !wide || rng.random_bool(0.5) },
         13 => Fault::Lossy { share: rng.random_range(0.02..0.3) },
         14 => Fault::SlowDisk { node, sync: Duration::from_millis(rng.random_range(50..600)) },
         15 => Fault::SlowLink {
@@ -210,6 +222,7 @@ fn fault(rng: &mut StdRng, nodes: usize, gateways: usize, wide: bool) -> Fault {
         },
         16 => Fault::ClockJump { node, by_ms: rng.random_range(-3_600_000..3_600_000) },
         17 | 18 => Fault::Split { node, gateway: rng.random_range(0..gateways) },
+        19 | 20 => Fault::AnswersLost { node, peers: vec![other], pings: false },
         _ => Fault::SyncFails { node },
     }
 }
@@ -225,4 +238,38 @@ fn lasts(rng: &mut StdRng, fault: &Fault) -> Duration {
         _ => rng.random_range(300..4000),
     };
     Duration::from_millis(ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_hundred_wide_seeds_draw_every_fault_often() {
+        let mut drawn = BTreeMap::<_, u32>::new();
+        for seed in 0..100 {
+            for strike in Plan::new(seed, None, true).strikes {
+                *drawn.entry(strike.fault.name()).or_default() += 1;
+            }
+        }
+        for name in ["change-of-voters", "lost-answers-of-a-peer", "crash-of-all-nodes"] {
+            assert!(drawn.contains_key(name), "{name} is not drawn: {drawn:?}");
+        }
+        assert!(drawn.values().all(|times| *times >= 10), "too rarely: {drawn:?}");
+    }
+
+    #[test]
+    fn a_change_that_nobody_hears_of_has_the_cluster_for_itself() {
+        let changes = |strike: &Strike| matches!(strike.fault, Fault::Shrink { .. });
+        for plan in (0..100).map(|seed| Plan::new(seed, None, true)) {
+            let Some(at) = plan.strikes.iter().position(changes) else { continue };
+            let (cut, crash) = (&plan.strikes[at - 1], &plan.strikes[at + 1]);
+            assert!(plan.strikes[..at - 1].iter().all(|earlier| earlier.end < cut.begin));
+            assert!(plan.strikes[at + 2..].iter().all(|later| later.begin > cut.end));
+            assert!(cut.begin < crash.begin && crash.end < cut.end);
+            assert_eq!((plan.strikes[at].aim, crash.aim), (Aim::Again, Aim::Again));
+        }
+    }
 }

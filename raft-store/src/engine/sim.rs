@@ -127,17 +127,28 @@ impl Sim {
                 apply(&mut durable, op, None);
             }
         }
-        Self::holding(durable, inner.lie)
+        Self::holding(Inner {
+            visible: durable.clone(),
+            durable,
+            lie: inner.lie,
+            ..Inner::default()
+        })
     }
 
-    /// What a crash of the process at this moment leaves, as a new engine.
+    /// What a crash of the process at this moment leaves, as a new engine: all that was written. A
+    /// later power loss can still take what nobody synced.
     pub fn after_crash(&self) -> Arc<Self> {
         let inner = self.inner();
-        Self::holding(inner.visible.clone(), inner.lie)
+        Self::holding(Inner {
+            visible: inner.visible.clone(),
+            durable: inner.durable.clone(),
+            unsynced: inner.unsynced.clone(),
+            lie: inner.lie,
+            ..Inner::default()
+        })
     }
 
-    fn holding(map: Map, lie: Option<Lie>) -> Arc<Self> {
-        let inner = Inner { visible: map.clone(), durable: map, lie, ..Inner::default() };
+    fn holding(inner: Inner) -> Arc<Self> {
         Arc::new(Self { inner: Mutex::new(inner) })
     }
 

@@ -28,6 +28,17 @@ async fn what_is_acknowledged_survives_a_power_loss() {
 }
 
 #[tokio::test]
+async fn what_a_crash_left_is_durable_before_anybody_relies_on_it() {
+    let engine = Sim::new();
+    engine.write(batch("a", 10)).unwrap();
+    let engine = engine.after_crash();
+    assert!(engine.get(b"a").unwrap().is_some(), "the kernel has it");
+    assert!(engine.after_power_loss().get(b"a").unwrap().is_none(), "the disk does not");
+    let _started = start(&engine);
+    assert!(engine.after_power_loss().get(b"a").unwrap().is_some());
+}
+
+#[tokio::test]
 async fn after_a_failed_sync_nothing_is_acknowledged_and_no_sync_repeated() {
     let engine = Sim::new();
     let (writer, failure) = start(&engine);

@@ -28,8 +28,8 @@ pub(crate) enum Fault {
     Split { node: usize, gateway: usize },
     /// Nothing goes one way.
     OneWay { from: usize, to: usize },
-    /// A node's calls arrive at its peers, and the answers get lost; those of pings, too, or not.
-    AnswersLost { node: usize, pings: bool },
+    /// A node's calls arrive at these peers, and the answers get lost; those of pings, too, or not.
+    AnswersLost { node: usize, peers: Vec<usize>, pings: bool },
     /// A share of all calls between nodes gets lost, either half.
     Lossy { share: f64 },
     /// Every sync of a node takes long.
@@ -58,7 +58,8 @@ impl Fault {
             Self::Stall { .. } => "stalled-connections",
             Self::Split { .. } => "partition-of-a-node-and-a-gateway",
             Self::OneWay { .. } => "one-way-partition",
-            Self::AnswersLost { .. } => "lost-answers",
+            Self::AnswersLost { peers, .. } if peers.len() > 1 => "lost-answers",
+            Self::AnswersLost { .. } => "lost-answers-of-a-peer",
             Self::Lossy { .. } => "lossy-calls",
             Self::SlowDisk { .. } => "slow-disk",
             Self::SyncFails { .. } => "failed-sync",
@@ -98,9 +99,12 @@ impl Fault {
             Self::Cut { pairs } | Self::Stall { pairs } => *pairs = turn_all(pairs),
             Self::OneWay { from, to } => (*from, *to) = (turn(from), turn(to)),
             Self::SlowLink { pair: (a, b), .. } => (*a, *b) = (turn(a), turn(b)),
+            Self::AnswersLost { node, peers, .. } => {
+                *node = turn(node);
+                peers.iter_mut().for_each(|peer| *peer = turn(peer));
+            }
             Self::Restart { node }
             | Self::Split { node, .. }
-            | Self::AnswersLost { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::SyncFails { node }
             | Self::ClockJump { node, .. }
@@ -123,5 +127,7 @@ mod tests {
         assert_eq!(cut.turned(0, 3), cut);
         let crash = Fault::Crash { nodes: vec![2], leaves: Leaves::Synced };
         assert_eq!(crash.turned(1, 3).first(), Some(0));
+        let lost = |node, peer| Fault::AnswersLost { node, peers: vec![peer], pings: false };
+        assert_eq!(lost(0, 1).turned(2, 3), lost(2, 0));
     }
 }

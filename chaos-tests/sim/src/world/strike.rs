@@ -7,7 +7,7 @@ use axp_proto::ids::GroupId;
 
 use super::World;
 use super::judge::Switch;
-use crate::hosts::{gateway_name, node_name};
+use crate::hosts::{self, gateway_name, node_name};
 use crate::loss::Answers;
 use crate::plan::{Fault, Leaves};
 use crate::verdict::checks;
@@ -41,13 +41,14 @@ impl World<'_> {
             Fault::Stall { pairs } => pairs.iter().for_each(|pair| self.stall(*pair, begins)),
             Fault::OneWay { from, to } => self.one_way(*from, *to, begins),
             Fault::Split { node, gateway } => self.split(*node, *gateway, begins),
-            Fault::AnswersLost { node, pings } => {
+            Fault::AnswersLost { node, peers, pings } => {
                 let answers = match (begins, pings) {
                     (false, _) => Answers::Arrive,
                     (true, true) => Answers::AreLost,
                     (true, false) => Answers::AreLostButPings,
                 };
-                self.nodes[*node].losses.answers(answers);
+                let losses = &self.nodes[*node].losses;
+                peers.iter().for_each(|peer| losses.answers(hosts::node_id(*peer), answers));
             }
             Fault::Lossy { share } => {
                 let share = if begins { *share } else { 0.0 };
