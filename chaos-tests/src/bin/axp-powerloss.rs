@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use axp_chaos_tests::powerloss::trial::{TABLE_HEAD, Trial, table_row};
+use axp_chaos_tests::cluster::binaries;
+use axp_chaos_tests::powerloss::trial::{CHURN, TABLE_HEAD, Trial, table_row};
 use axp_chaos_tests::powerloss::{EntryRule, Mounted, PowerLossDisk, Survival};
 use clap::{Args, Parser, Subcommand};
 
@@ -78,7 +79,8 @@ async fn hold(disk: &PowerLossDisk, path: &std::path::Path) -> anyhow::Result<()
 }
 
 fn try_all(args: &TrialArgs) -> anyhow::Result<ExitCode> {
-    let churn = Trial::build_churn()?;
+    binaries::build_example(CHURN)?;
+    let churn = binaries::example(CHURN)?;
     let mut failed = false;
     println!("{TABLE_HEAD}");
     for engine in &args.engine {

@@ -2,10 +2,10 @@
 //!
 //! `AXP_BIN_DIR` names a folder with `axp-node` and `axp-gateway`, and `AXP_CHAOS_OTHER_BIN_DIR` one with
 //! another version of both, where versions are mixed. Otherwise they lie in the folder
-//! of the profile that this program was built with, `target/<profile>`. Cargo does not build other
-//! packages' binaries for a test (`CARGO_BIN_EXE_*` exists only for one's own), so a test calls
-//! [`Binaries::locate_or_build`], which asks cargo for them in the same profile; that is quick when
-//! they are up to date, and makes sure that a test never runs against yesterday's program.
+//! of the profile that this program was built with, `target/<profile>`. Cargo tells a test only of
+//! its own package's programs (`CARGO_BIN_EXE_*`), so a test calls [`build_for_tests`] first, which
+//! asks cargo for all that `cargo test --workspace` builds: nothing when that is what runs, and
+//! otherwise a test never meets yesterday's program.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,13 +39,13 @@ impl Binaries {
         Ok(Self { other, ..Self::in_folder(&folder)? })
     }
 
-    /// Builds in the profile of this program, unless `AXP_BIN_DIR` says what to use.
+    /// Builds in the profile of this test, unless `AXP_BIN_DIR` says what to use.
     ///
     /// # Errors
     /// When the build fails.
     pub fn locate_or_build() -> anyhow::Result<Self> {
         if std::env::var_os("AXP_BIN_DIR").is_none() {
-            build(&profile_folder()?)?;
+            build_for_tests()?;
         }
         Self::locate()
     }
@@ -73,27 +73,38 @@ fn profile_folder() -> anyhow::Result<PathBuf> {
     Ok(folder.context("deps lies in a profile's folder")?.to_owned())
 }
 
-fn build(profile_folder: &Path) -> anyhow::Result<()> {
-    cargo_build(profile_folder, &["--package", "axp-node", "--package", "axp-gateway"])
-}
-
-/// Builds an example program of one of our crates in the profile of this program.
+/// Builds what belongs to the tests of the workspace, in the profile of this test.
 ///
 /// # Errors
 /// When the build fails.
-pub fn build_example(package: &str, name: &str) -> anyhow::Result<PathBuf> {
-    let folder = profile_folder()?;
-    cargo_build(&folder, &["--package", package, "--example", name])?;
-    Ok(folder.join("examples").join(name))
+pub fn build_for_tests() -> anyhow::Result<()> {
+    // As the tests themselves are built: other choices are other features, and build everything anew.
+    cargo(&["test", "--workspace", "--no-run"])
 }
 
-fn cargo_build(profile_folder: &Path, what: &[&str]) -> anyhow::Result<()> {
+/// Builds an example program in the profile of this program.
+///
+/// # Errors
+/// When the build fails.
+pub fn build_example(name: &str) -> anyhow::Result<()> {
+    cargo(&["build", "--workspace", "--example", name])
+}
+
+/// An example program in the profile of this program.
+///
+/// # Errors
+/// When this program does not know where it lies.
+pub fn example(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(profile_folder()?.join("examples").join(name))
+}
+
+fn cargo(what: &[&str]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a workspace")?;
     let mut command = Command::new(cargo);
-    command.current_dir(workspace).args(["build", "--quiet"]).args(what);
+    command.current_dir(workspace).args(what).arg("--quiet");
     // The folder of the dev profile is called `debug`; all others are called like their profile.
-    match profile_folder.file_name().and_then(|name| name.to_str()) {
+    match profile_folder()?.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => {}
         Some(profile) => {
             command.args(["--profile", profile]);
@@ -101,7 +112,7 @@ fn cargo_build(profile_folder: &Path, what: &[&str]) -> anyhow::Result<()> {
     }
     let status = command.status().context("cannot run cargo")?;
     if !status.success() {
-        bail!("cargo build {}: {status}", what.join(" "));
+        bail!("cargo {}: {status}", what.join(" "));
     }
     Ok(())
 }

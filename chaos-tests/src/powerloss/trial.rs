@@ -17,8 +17,9 @@ use rand::{Rng, RngExt, SeedableRng};
 use serde::Serialize;
 
 use super::{EntryRule, Lost, Mounted, PowerLossDisk, Survival};
-use crate::cluster::binaries;
 
+/// The churn client, an example of `raft-store`.
+pub const CHURN: &str = "churn";
 const ACKS_WITHIN: Duration = Duration::from_secs(60);
 const VERIFIED_WITHIN: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(1);
@@ -68,14 +69,6 @@ impl Outcome {
 }
 
 impl Trial {
-    /// The churn client of the profile of this program, built if it is not up to date.
-    ///
-    /// # Errors
-    /// When the build fails.
-    pub fn build_churn() -> anyhow::Result<PathBuf> {
-        binaries::build_example("axp-raft-store", "churn")
-    }
-
     /// Runs all rounds.
     ///
     /// # Errors

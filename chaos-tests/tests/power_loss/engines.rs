@@ -1,6 +1,7 @@
 //! The default engine loses nothing that was acknowledged and opens after every power loss.
 
-use axp_chaos_tests::powerloss::trial::{Outcome, Trial};
+use axp_chaos_tests::cluster::binaries;
+use axp_chaos_tests::powerloss::trial::{CHURN, Outcome, Trial};
 use axp_chaos_tests::powerloss::{EntryRule, Mounted, Survival};
 
 /// A few rounds of each mode; `axp-powerloss` runs many.
@@ -11,7 +12,8 @@ fn try_fjall(survival: Survival, rule: EntryRule) -> Option<Outcome> {
         eprintln!("\n!!! SKIPPED: power-loss test did not run: {reason} !!!\n");
         return None;
     }
-    let churn = Trial::build_churn().unwrap();
+    binaries::build_for_tests().unwrap();
+    let churn = binaries::example(CHURN).unwrap();
     let engine = "fjall".to_owned();
     let trial = Trial { churn, engine, survival, rule, rounds: ROUNDS, seed: 42 };
     Some(trial.run().unwrap())
