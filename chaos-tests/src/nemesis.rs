@@ -21,6 +21,7 @@ mod overload;
 mod pause;
 mod power_loss;
 mod read_fails;
+mod refused;
 mod replace_node;
 mod reset;
 mod restart;
@@ -128,6 +129,7 @@ const ALL: &[Nemesis] = &[
     restart::NEMESIS,
     power_loss::NEMESIS,
     isolate::NEMESIS,
+    refused::NEMESIS,
     one_way::NEMESIS,
     bridge::NEMESIS,
     flapping::NEMESIS,

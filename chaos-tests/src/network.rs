@@ -7,6 +7,7 @@
 
 mod flow;
 mod proxy;
+mod rules;
 mod tool;
 
 use std::fmt;
@@ -18,9 +19,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context as _, bail};
 use rand::RngExt;
 
-use tool::{ip, nft, nft_echo, run};
+use rules::Rules;
+use tool::{ip, run};
 
 pub use proxy::{Hurt, Proxies};
+pub use rules::Cut;
 
 /// Networks with this prefix are chosen from at random, until one is free.
 const PREFIX: [u8; 2] = [10, 201];
@@ -62,11 +65,6 @@ impl fmt::Display for Place {
         }
     }
 }
-
-/// Where packets are dropped; its strike heals it again, and no other one's.
-#[derive(Debug)]
-#[must_use]
-pub struct Cut(u64);
 
 /// The network of one cluster.
 #[derive(Debug)]
@@ -129,8 +127,7 @@ impl Network {
         self.add_namespace(&bridge)?;
         ip(&["-n", &bridge, "link", "add", "br0", "type", "bridge"])?;
         ip(&["-n", &bridge, "link", "set", "br0", "up"])?;
-        nft(&bridge, "add table bridge cut")?;
-        nft(&bridge, "add chain bridge cut forward { type filter hook forward priority 0; }")?;
+        self.between().build()?;
         let ours = self.name.clone();
         ip(&["link", "add", &ours, "type", "veth", "peer", "name", "clients", "netns", &bridge])?;
         ip(&["-n", &bridge, "link", "set", "clients", "master", "br0", "up"])?;
@@ -158,7 +155,8 @@ impl Network {
         let address = format!("{}/24", self.address(place)?);
         ip(&["-n", &namespace, "addr", "add", &address, "dev", "eth0"])?;
         ip(&["-n", &namespace, "link", "set", "lo", "up"])?;
-        ip(&["-n", &namespace, "link", "set", "eth0", "up"])
+        ip(&["-n", &namespace, "link", "set", "eth0", "up"])?;
+        self.before(place).build()
     }
 
     fn namespace(&self, place: Place) -> String {
@@ -212,27 +210,36 @@ impl Network {
         self.rule(from, to, &format!("numgen random mod 100 < {percent} counter drop"))
     }
 
-    fn rule(&self, from: Place, to: Place, action: &str) -> anyhow::Result<Cut> {
-        let (from, to) = (self.address(from)?, self.address(to)?);
-        let rule = format!("add rule bridge cut forward ip saddr {from} ip daddr {to} {action}");
-        let echo = nft_echo(&self.bridge(), &rule)?;
-        let handle = handle_of(&echo).with_context(|| format!("no handle in {echo:?}"))?;
-        Ok(Cut(handle))
+    /// Refuses every connection from one place to another, and resets those that are open, as if no
+    /// process listened there.
+    ///
+    /// # Errors
+    /// When `nft` refuses.
+    pub fn refuse(&self, from: Place, to: Place) -> anyhow::Result<Cut> {
+        let from = self.address(from)?;
+        self.before(to)
+            .add(&format!("ip saddr {from} meta l4proto tcp counter reject with tcp reset"))
     }
 
-    /// Takes these cuts away, and tells how many packets they dropped.
+    fn rule(&self, from: Place, to: Place, action: &str) -> anyhow::Result<Cut> {
+        let (from, to) = (self.address(from)?, self.address(to)?);
+        self.between().add(&format!("ip saddr {from} ip daddr {to} {action}"))
+    }
+
+    fn between(&self) -> Rules {
+        Rules::between(self.bridge())
+    }
+
+    fn before(&self, place: Place) -> Rules {
+        Rules::before(self.namespace(place))
+    }
+
+    /// Takes these cuts away, and tells how many packets they dropped or refused.
     ///
     /// # Errors
     /// When `nft` refuses.
     pub fn mend(&self, cuts: Vec<Cut>) -> anyhow::Result<u64> {
-        let rules = nft(&self.bridge(), "list chain bridge cut forward")?;
-        let mut packets = 0;
-        for Cut(handle) in cuts {
-            let rule = rules.lines().find(|line| handle_of(line) == Some(handle));
-            packets += rule.map_or(0, dropped);
-            nft(&self.bridge(), &format!("delete rule bridge cut forward handle {handle}"))?;
-        }
-        Ok(packets)
+        rules::mend(cuts)
     }
 
     /// Takes all cuts away, whoever made them.
@@ -240,7 +247,8 @@ impl Network {
     /// # Errors
     /// When `nft` refuses.
     pub fn heal(&self) -> anyhow::Result<()> {
-        nft(&self.bridge(), "flush chain bridge cut forward").map(drop)
+        self.places.iter().try_for_each(|place| self.before(*place).flush())?;
+        self.between().flush()
     }
 }
 
@@ -269,34 +277,11 @@ fn choose_subnet(device: &str) -> anyhow::Result<u8> {
     bail!("no free range of addresses")
 }
 
-/// By which a rule is deleted: `... # handle 12`.
-fn handle_of(rule: &str) -> Option<u64> {
-    rule.split_once("# handle ")?.1.split_whitespace().next()?.parse().ok()
-}
-
-/// The sum of all counters in a listing of `nft`: `... counter packets 12 bytes 720 drop`.
-fn dropped(listing: &str) -> u64 {
-    let words: Vec<&str> = listing.split_whitespace().collect();
-    let counts = words.windows(2).filter(|pair| pair[0] == "packets");
-    counts.filter_map(|pair| pair[1].parse::<u64>().ok()).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    #[test]
-    fn counters_are_summed() {
-        let listing = "chain forward {\n type filter hook forward priority filter; policy accept;\n \
-            ip saddr 10.0.0.1 ip daddr 10.0.0.2 counter packets 12 bytes 720 drop\n \
-            ip saddr 10.0.0.2 ip daddr 10.0.0.1 counter packets 3 bytes 180 drop\n }";
-        assert_eq!(dropped(listing), 15);
-        assert_eq!(dropped(""), 0);
-        assert_eq!(handle_of("ip saddr 10.0.0.1 counter packets 3 drop # handle 12\n"), Some(12));
-        assert_eq!(handle_of("chain forward {"), None);
-    }
 
     #[test]
     fn every_place_has_an_address_of_its_own() {
@@ -323,27 +308,34 @@ mod tests {
         std::io::Read::read_exact(server.stdout.as_mut().unwrap(), &mut ready).unwrap();
         let address = network.address(two).unwrap();
         let ask = format!(
-            "import socket; s = socket.create_connection(('{address}', 7000), 0.5); s.settimeout(0.5); \
-             raise SystemExit(0 if s.recv(1) == b'x' else 1)"
+            "import socket\ntry: s = socket.create_connection(('{address}', 7000), 0.5)\n\
+             except ConnectionRefusedError: raise SystemExit(2)\n\
+             s.settimeout(0.5); raise SystemExit(0 if s.recv(1) == b'x' else 1)"
         );
         let asked = || {
             let mut client = network.command(one, Path::new("python3"));
             let client = client.args(["-c", &ask]).stderr(std::process::Stdio::null());
-            client.status().unwrap().success()
+            client.status().unwrap().code()
         };
-        assert!(asked());
+        assert_eq!(asked(), Some(0));
         let cut = network.cut(two, one).unwrap();
-        assert!(!asked());
+        assert_eq!(asked(), Some(1));
         assert!(network.mend(vec![cut]).unwrap() > 0);
-        assert!(asked());
+        assert_eq!(asked(), Some(0));
         // The clients of a run are never cut off; whoever mends leaves the others' cuts alone.
         let (mine, _others) = (network.cut(one, two).unwrap(), network.cut(two, one).unwrap());
         network.mend(vec![mine]).unwrap();
-        assert!(!asked());
+        assert_eq!(asked(), Some(1));
         let at = std::net::SocketAddr::from((address, 7000));
         std::net::TcpStream::connect_timeout(&at, Duration::from_secs(1)).unwrap();
         network.heal().unwrap();
-        assert!(asked());
+        assert_eq!(asked(), Some(0));
+        // Who is refused is told so at once, and nobody else is.
+        let wall = network.refuse(one, two).unwrap();
+        assert_eq!(asked(), Some(2));
+        std::net::TcpStream::connect_timeout(&at, Duration::from_secs(1)).unwrap();
+        assert!(network.mend(vec![wall]).unwrap() > 0);
+        assert_eq!(asked(), Some(0));
         server.kill().unwrap();
         server.wait().unwrap();
     }

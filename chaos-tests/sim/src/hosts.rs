@@ -157,10 +157,10 @@ fn config(plan: &Plan, node: usize, dir: &Path) -> Config {
 }
 
 /// Runs the node of a host, again and again.
-pub(crate) async fn node(host: Arc<NodeHost>, journal: Journal) -> turmoil::Result {
+pub(crate) async fn node(host: Arc<NodeHost>, dialer: Dialer) -> turmoil::Result {
     loop {
         let listener = async |port| {
-            let (address, incoming) = net::listen(port, &journal).await?;
+            let (address, incoming) = net::listen(port, &dialer.journal).await?;
             let incoming = incoming
                 .map(|accepted| {
                     accepted.map(|(stream, _)| Box::new(stream) as Box<dyn axp_node::net::Stream>)
@@ -175,7 +175,7 @@ pub(crate) async fn node(host: Arc<NodeHost>, journal: Journal) -> turmoil::Resu
         };
         let surroundings = Surroundings {
             links: Links::losing(Arc::clone(&host.losses) as _),
-            dial: Dial::through(Arc::new(Dialer(journal.clone()))),
+            dial: Dial::through(Arc::new(dialer.clone())),
             clock: host.clock(),
             disk: Some(Arc::clone(&host.disk) as _),
         };
@@ -184,14 +184,14 @@ pub(crate) async fn node(host: Arc<NodeHost>, journal: Journal) -> turmoil::Resu
         let handle = match started {
             Ok(handle) => handle,
             Err(error) => {
-                return give_up(&host, &journal, checks::STARTS, format!("{error:?}")).await;
+                return give_up(&host, &dialer.journal, checks::STARTS, format!("{error:?}")).await;
             }
         };
         host.lock().context = Some(handle.context().clone());
         loop {
             tokio::select! {
                 reason = handle.wait_failed() => {
-                    return give_up(&host, &journal, checks::ENDS, reason).await;
+                    return give_up(&host, &dialer.journal, checks::ENDS, reason).await;
                 }
                 () = host.restart.notified() => break,
                 () = host.shrink.notified() => host.begin_to_shrink(handle.context()),
@@ -200,7 +200,7 @@ pub(crate) async fn node(host: Arc<NodeHost>, journal: Journal) -> turmoil::Resu
         host.forget();
         handle.shutdown().await;
         if host.disk.has_failed() {
-            return give_up(&host, &journal, checks::ENDS, "a sync failed".to_owned()).await;
+            return give_up(&host, &dialer.journal, checks::ENDS, "a sync failed".to_owned()).await;
         }
     }
 }
@@ -237,7 +237,7 @@ pub(crate) async fn gateway(
     plan: Arc<Plan>,
     index: usize,
     folder: Arc<Path>,
-    journal: Journal,
+    dialer: Dialer,
 ) -> turmoil::Result {
     let (nodes, tenant) = (plan.nodes, tenant(&plan, index));
     let mut config = axp_gateway::config::Config::default();
@@ -248,14 +248,14 @@ pub(crate) async fn gateway(
     config.seed.workspace = "prod".to_owned();
     config.seed.api_key = tenant.api_key;
     config.media.directory = folder.join("media");
-    let (address, incoming) = net::listen(HTTP_PORT, &journal).await?;
+    let (address, incoming) = net::listen(HTTP_PORT, &dialer.journal).await?;
     let incoming = incoming
         .map(|accepted| {
             accepted.map(|(io, peer)| (Box::new(io) as Box<dyn axp_gateway::net::Stream>, peer))
         })
         .boxed();
     let listener = axp_gateway::net::Listener::Simulated { address, incoming };
-    let dial = axp_gateway::net::Dial::through(Arc::new(Dialer(journal)));
+    let dial = axp_gateway::net::Dial::through(Arc::new(dialer));
     let _gateway = Gateway::start_simulated(config, listener, dial)?;
     std::future::pending().await
 }
@@ -275,9 +275,8 @@ pub(crate) struct Progress {
 pub(crate) async fn clients(
     plan: Arc<Plan>,
     progress: Arc<Mutex<Progress>>,
-    journal: Journal,
+    dialer: Dialer,
 ) -> turmoil::Result {
-    let dialer = Dialer(journal);
     let connector = tower::service_fn(move |uri: hyper::Uri| dialer.socket(&uri));
     let urls: Vec<_> = (0..plan.gateways)
         .map(|gateway| format!("http://{}:{HTTP_PORT}", gateway_name(gateway)))

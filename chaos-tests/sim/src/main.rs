@@ -14,6 +14,7 @@ mod net;
 mod plan;
 mod probe;
 mod verdict;
+mod walls;
 mod world;
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Connections between hosts of the simulation, each write noted in the journal.
+//! Connections between hosts of the simulation, each write noted in the journal; walls reset them.
 
 use std::fmt;
 use std::future::Future;
@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axp_chaos_tests::http::Socket;
 use futures_util::future::BoxFuture;
@@ -16,10 +17,19 @@ use tower::BoxError;
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::journal::Journal;
+use crate::walls::{Reset, Walls};
 
-/// Dials for nodes and gateways.
+/// A refusal has to come back from the other host.
+const REFUSED_AFTER: Duration = Duration::from_millis(1);
+
+/// Dials for nodes, gateways and clients.
 #[derive(Clone)]
-pub(crate) struct Dialer(pub(crate) Journal);
+pub(crate) struct Dialer {
+    /// The host that dials.
+    pub(crate) from: String,
+    pub(crate) walls: Walls,
+    pub(crate) journal: Journal,
+}
 
 impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,11 +39,18 @@ impl fmt::Debug for Dialer {
 
 impl Dialer {
     fn connect(&self, address: &str) -> impl Future<Output = io::Result<Tap>> + Send + use<> {
-        let journal = self.0.clone();
+        let Self { from, walls, journal } = self.clone();
         let address = address.to_owned();
         async move {
+            let (to, _) = address.split_once(':').unwrap_or((&address, ""));
+            if walls.refuse(&from, to) {
+                tokio::time::sleep(REFUSED_AFTER).await;
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
             let stream = TcpStream::connect(address.as_str()).await?;
-            Ok(Tap { name: format!("{address} from {}", stream.local_addr()?), stream, journal })
+            let name = format!("{address} from {}", stream.local_addr()?);
+            let reset = Some(walls.connected(&from, to));
+            Ok(Tap { name, stream, journal, reset, broken: false })
         }
     }
 
@@ -76,8 +93,8 @@ pub(crate) async fn listen(
     let address = listener.local_addr()?;
     let incoming = stream::unfold((listener, journal.clone()), |(listener, journal)| async {
         let accepted = listener.accept().await.map(|(stream, peer)| {
-            let name = format!("{peer}");
-            (Tap { name, stream, journal: journal.clone() }, peer)
+            let (name, journal) = (format!("{peer}"), journal.clone());
+            (Tap { name, stream, journal, reset: None, broken: false }, peer)
         });
         Some((accepted, (listener, journal)))
     });
@@ -89,6 +106,22 @@ pub(crate) struct Tap {
     name: String,
     stream: TcpStream,
     journal: Journal,
+    /// On the side that dialed; the other one sees the end of the stream.
+    reset: Option<Reset>,
+    broken: bool,
+}
+
+impl Tap {
+    /// Whether the connection still stands.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        self.broken |=
+            self.reset.as_mut().is_some_and(|reset| Pin::new(reset).poll(context).is_ready());
+        if self.broken {
+            self.reset = None;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
 }
 
 impl AsyncRead for Tap {
@@ -97,6 +130,7 @@ impl AsyncRead for Tap {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.check(context)?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -107,6 +141,7 @@ impl AsyncWrite for Tap {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check(context)?;
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         if let Poll::Ready(Ok(count)) = written {
             self.journal.packet(&self.name, &bytes[..count]);

@@ -126,7 +126,7 @@ impl Plan {
         let (node, gateway) = (0, rng.random_range(0..self.gateways));
         let away: Vec<_> = (1..self.nodes).map(|peer| (node, peer)).collect();
         let peers = (1..self.nodes).collect();
-        let fault = match rng.random_range(0..7) {
+        let fault = match rng.random_range(0..8) {
             0 => Fault::Cut { pairs: away },
             1 => Fault::AnswersLost { node, peers, pings: true },
             2 => Fault::AnswersLost { node, peers, pings: false },
@@ -134,6 +134,7 @@ impl Plan {
             // A star: all see the last one, and nobody else. With three nodes, a bridge.
             4 => Fault::Cut { pairs: pairs_of(self.nodes - 1) },
             5 => Fault::Split { node, gateway },
+            6 => Fault::Refused { node, gateway: rng.random_bool(0.5).then_some(gateway) },
             _ => Fault::AnswersLost { node, peers: vec![1], pings: false },
         };
         self.strikes.push(Strike { begin, end, fault, aim: Aim::Leader(group) });
@@ -201,7 +202,7 @@ fn fault(rng: &mut StdRng, nodes: usize, gateways: usize, wide: bool) -> Fault {
     let leaves = if rng.random_bool(0.7) { Leaves::Synced } else { Leaves::Written };
     let peers = || (0..nodes).filter(|peer| *peer != node).collect::<Vec<_>>();
     let away = || peers().into_iter().map(|peer| (node, peer)).collect();
-    match rng.random_range(0..if wide { 22 } else { 17 }) {
+    match rng.random_range(0..if wide { 24 } else { 17 }) {
         0..=2 => Fault::Crash { nodes: vec![node], leaves },
         3 => Fault::Crash { nodes: vec![node, other], leaves },
         4 => Fault::Crash { nodes: (0..nodes).collect(), leaves },
@@ -223,6 +224,10 @@ fn fault(rng: &mut StdRng, nodes: usize, gateways: usize, wide: bool) -> Fault {
         16 => Fault::ClockJump { node, by_ms: rng.random_range(-3_600_000..3_600_000) },
         17 | 18 => Fault::Split { node, gateway: rng.random_range(0..gateways) },
         19 | 20 => Fault::AnswersLost { node, peers: vec![other], pings: false },
+        21 | 22 => {
+            let gateway = rng.random_bool(0.5).then(|| rng.random_range(0..gateways));
+            Fault::Refused { node, gateway }
+        }
         _ => Fault::SyncFails { node },
     }
 }
@@ -254,7 +259,7 @@ mod tests {
                 *drawn.entry(strike.fault.name()).or_default() += 1;
             }
         }
-        for name in ["change-of-voters", "lost-answers-of-a-peer", "crash-of-all-nodes"] {
+        for name in ["change-of-voters", "lost-answers-of-a-peer", "refused-connections"] {
             assert!(drawn.contains_key(name), "{name} is not drawn: {drawn:?}");
         }
         assert!(drawn.values().all(|times| *times >= 10), "too rarely: {drawn:?}");

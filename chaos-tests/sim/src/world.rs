@@ -17,13 +17,16 @@ use turmoil::Sim;
 
 use crate::hosts::{self, NodeHost, Progress, gateway_name, node_name, with};
 use crate::journal::{Journal, SimulatedTime};
+use crate::net::Dialer;
 use crate::plan::{Aim, Fault, Plan};
 use crate::probe::Probe;
 use crate::verdict::{Verdict, Violation, checks};
+use crate::walls::Walls;
 
 use judge::Switch;
 use schedule::{Event, events};
 
+const CLIENTS: &str = "clients";
 const TICK: Duration = Duration::from_millis(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const COMPARE_EVERY: Duration = Duration::from_millis(500);
@@ -92,6 +95,7 @@ struct World<'a> {
     sim: Sim<'a>,
     nodes: Vec<Arc<NodeHost>>,
     progress: Arc<Mutex<Progress>>,
+    walls: Walls,
     journal: Journal,
     probe: Probe,
     verdict: Verdict,
@@ -116,24 +120,25 @@ impl World<'_> {
             .tcp_capacity(1024)
             .enable_random_order()
             .build();
-        let plan = Arc::new(plan);
+        let (plan, walls) = (Arc::new(plan), Walls::default());
+        let dialer = |from: String| Dialer { from, walls: walls.clone(), journal: journal.clone() };
         let progress = Arc::<Mutex<Progress>>::default();
         let mut nodes = Vec::new();
         for index in 0..plan.nodes {
             let host = NodeHost::new(&plan, index, folder);
-            let (started, notes) = (Arc::clone(&host), journal.clone());
-            sim.host(node_name(index), move || hosts::node(Arc::clone(&started), notes.clone()));
+            let (started, dialer) = (Arc::clone(&host), dialer(node_name(index)));
+            sim.host(node_name(index), move || hosts::node(Arc::clone(&started), dialer.clone()));
             nodes.push(host);
         }
         for index in 0..plan.gateways {
             let (plan, folder) = (Arc::clone(&plan), Arc::<Path>::from(folder));
-            let notes = journal.clone();
+            let dialer = dialer(gateway_name(index));
             sim.host(gateway_name(index), move || {
-                hosts::gateway(Arc::clone(&plan), index, Arc::clone(&folder), notes.clone())
+                hosts::gateway(Arc::clone(&plan), index, Arc::clone(&folder), dialer.clone())
             });
         }
-        let clients = hosts::clients(Arc::clone(&plan), Arc::clone(&progress), journal.clone());
-        sim.client("clients", clients);
+        let dialer = dialer(CLIENTS.to_owned());
+        sim.client(CLIENTS, hosts::clients(Arc::clone(&plan), Arc::clone(&progress), dialer));
         let verdict = Verdict {
             seed: plan.seed,
             bug: plan.bug.map(|bug| bug.to_string()),
@@ -147,6 +152,7 @@ impl World<'_> {
             sim,
             nodes,
             progress,
+            walls,
             journal,
             probe: Probe::default(),
             verdict,

@@ -146,6 +146,13 @@ impl<'a> Scene<'a> {
         Ok(cuts)
     }
 
+    /// `one` and each of the others refuse each other's connections.
+    pub(super) fn refuse_both(&self, one: Place, others: &[Place]) -> anyhow::Result<Vec<Cut>> {
+        let network = self.cluster.network()?;
+        let pairs = others.iter().flat_map(|other| [(one, *other), (*other, one)]);
+        pairs.map(|(from, to)| network.refuse(from, to)).collect()
+    }
+
     /// Everything arrives again. A fault of the network that dropped nothing was none.
     pub(super) async fn mend(&mut self, cuts: Vec<Cut>) -> anyhow::Result<()> {
         let dropped = self.cluster.network()?.mend(cuts)?;

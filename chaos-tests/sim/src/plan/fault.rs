@@ -26,6 +26,9 @@ pub(crate) enum Fault {
     Stall { pairs: Vec<(usize, usize)> },
     /// A node and a gateway are on one side of a cut, everybody else on the other.
     Split { node: usize, gateway: usize },
+    /// A node and its peers refuse each other's connections, and those that were open are reset: as
+    /// if its process had died, but it lives, and gateways reach it; or one of them, and only it.
+    Refused { node: usize, gateway: Option<usize> },
     /// Nothing goes one way.
     OneWay { from: usize, to: usize },
     /// A node's calls arrive at these peers, and the answers get lost; those of pings, too, or not.
@@ -57,6 +60,7 @@ impl Fault {
             Self::Cut { .. } => "partition-of-a-pair",
             Self::Stall { .. } => "stalled-connections",
             Self::Split { .. } => "partition-of-a-node-and-a-gateway",
+            Self::Refused { .. } => "refused-connections",
             Self::OneWay { .. } => "one-way-partition",
             Self::AnswersLost { peers, .. } if peers.len() > 1 => "lost-answers",
             Self::AnswersLost { .. } => "lost-answers-of-a-peer",
@@ -78,6 +82,7 @@ impl Fault {
             | Self::SlowLink { pair: (node, _), .. }
             | Self::Restart { node }
             | Self::Split { node, .. }
+            | Self::Refused { node, .. }
             | Self::AnswersLost { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::SyncFails { node }
@@ -105,6 +110,7 @@ impl Fault {
             }
             Self::Restart { node }
             | Self::Split { node, .. }
+            | Self::Refused { node, .. }
             | Self::SlowDisk { node, .. }
             | Self::SyncFails { node }
             | Self::ClockJump { node, .. }

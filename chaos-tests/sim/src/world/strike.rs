@@ -40,6 +40,12 @@ impl World<'_> {
             Fault::Cut { pairs } => pairs.iter().for_each(|pair| self.cut(*pair, begins)),
             Fault::Stall { pairs } => pairs.iter().for_each(|pair| self.stall(*pair, begins)),
             Fault::OneWay { from, to } => self.one_way(*from, *to, begins),
+            Fault::Refused { node, .. } => {
+                let name = node_name(*node);
+                for other in (0..self.plan.nodes).filter(|other| other != node) {
+                    self.walls.between(&name, &node_name(other), begins);
+                }
+            }
             Fault::Split { node, gateway } => self.split(*node, *gateway, begins),
             Fault::AnswersLost { node, peers, pings } => {
                 let answers = match (begins, pings) {
