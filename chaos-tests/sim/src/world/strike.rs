@@ -40,12 +40,7 @@ impl World<'_> {
             Fault::Cut { pairs } => pairs.iter().for_each(|pair| self.cut(*pair, begins)),
             Fault::Stall { pairs } => pairs.iter().for_each(|pair| self.stall(*pair, begins)),
             Fault::OneWay { from, to } => self.one_way(*from, *to, begins),
-            Fault::Refused { node, .. } => {
-                let name = node_name(*node);
-                for other in (0..self.plan.nodes).filter(|other| other != node) {
-                    self.walls.between(&name, &node_name(other), begins);
-                }
-            }
+            Fault::Refused { node, gateway } => self.refuse(*node, *gateway, begins),
             Fault::Split { node, gateway } => self.split(*node, *gateway, begins),
             Fault::AnswersLost { node, peers, pings } => {
                 let answers = match (begins, pings) {
@@ -150,6 +145,16 @@ impl World<'_> {
         }
         for other in (0..self.plan.gateways).filter(|other| *other != gateway) {
             switch(gateway_name(other), node_name(node));
+        }
+    }
+
+    /// Puts walls between a node, and perhaps a gateway, and all other nodes.
+    fn refuse(&self, node: usize, gateway: Option<usize>, begins: bool) {
+        for other in (0..self.plan.nodes).filter(|other| *other != node) {
+            self.walls.between(&node_name(node), &node_name(other), begins);
+            if let Some(gateway) = gateway {
+                self.walls.between(&gateway_name(gateway), &node_name(other), begins);
+            }
         }
     }
 
