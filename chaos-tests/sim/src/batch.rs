@@ -28,9 +28,6 @@ pub(crate) struct Arguments {
     /// Puts a bug in; then the run is good if it is found by a check that is meant to, and ends there.
     #[arg(long, visible_alias = "mutant")]
     bug: Option<Bug>,
-    /// Strikes at leaders, and more kinds of them; always so with a seeded bug.
-    #[arg(long)]
-    wide: bool,
     /// The summary as one line of JSON, at the end.
     #[arg(long)]
     json: bool,
@@ -75,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             if seed >= end {
                 return Ok(());
             }
-            let first = || in_process(seed, bug, arguments.wide);
+            let first = || in_process(seed, bug);
             let twice = arguments.twice_every > 0
                 && (seed - arguments.from).is_multiple_of(arguments.twice_every);
             let (verdict, again) = if twice { both(first)? } else { (first()?, None) };
@@ -114,12 +111,9 @@ fn both(
     })
 }
 
-fn in_process(seed: u64, bug: Option<Bug>, wide: bool) -> anyhow::Result<Verdict> {
+fn in_process(seed: u64, bug: Option<Bug>) -> anyhow::Result<Verdict> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["seed", &seed.to_string(), "--json"]);
-    if wide {
-        command.arg("--wide");
-    }
     if let Some(bug) = bug {
         bug.choose(&mut command);
     }

@@ -85,7 +85,7 @@ impl NodeHost {
         Arc::new(Self {
             config: config(plan, node, &dir),
             disk: Disk::new(dir, seed, plan.sync_max, plan.bug),
-            losses: Losses::new(seed, plan.wide.then(|| Config::default().raft.breaker_after())),
+            losses: Losses::new(seed, Config::default().raft.breaker_after()),
             clock_off_ms: Arc::default(),
             restart: Notify::new(),
             shrink: Notify::new(),

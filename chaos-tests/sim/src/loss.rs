@@ -40,21 +40,21 @@ struct Rules {
     /// When each peer last answered a ping.
     heard: BTreeMap<u64, Duration>,
     started: Duration,
-    /// For how long a peer may be silent; `None`: as long as it likes.
-    patience: Option<Duration>,
+    /// For how long a peer may be silent.
+    patience: Duration,
     /// What was sent to a peer that is silent for longer.
     nagging: Option<String>,
 }
 
 impl Losses {
-    pub(crate) fn new(seed: u64, breaker_after: Option<Duration>) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, breaker_after: Duration) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Rules {
             rng: StdRng::seed_from_u64(seed),
             share: 0.0,
             answers: BTreeMap::new(),
             heard: BTreeMap::new(),
             started: Duration::ZERO,
-            patience: breaker_after.map(|after| after + SLACK),
+            patience: breaker_after + SLACK,
             nagging: None,
         })))
     }
@@ -105,7 +105,7 @@ impl Rules {
         if half == Half::Request && SILENCED.contains(&call) {
             let heard = self.heard.get(&peer).copied().unwrap_or(self.started);
             let silent = now.saturating_sub(heard);
-            if self.patience.is_some_and(|patience| silent > patience) {
+            if silent > self.patience {
                 let text = format!("{call} to node {peer}, which answered no ping for {silent:?}");
                 self.nagging.get_or_insert(text);
             }

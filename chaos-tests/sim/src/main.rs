@@ -40,9 +40,6 @@ enum Command {
         /// Puts a bug in, which the checks have to find: of the disks, or of the product.
         #[arg(long, visible_alias = "mutant")]
         bug: Option<Bug>,
-        /// Strikes at leaders, and more kinds of them; always so with a seeded bug.
-        #[arg(long)]
-        wide: bool,
         /// Writes everything that happened, each packet included, to a file.
         #[arg(long, value_name = "FILE")]
         journal: Option<PathBuf>,
@@ -51,30 +48,24 @@ enum Command {
         json: bool,
     },
     /// What a seed stands for; nothing is run.
-    Plan {
-        seed: u64,
-        /// As with `--wide`, or a seeded bug.
-        #[arg(long)]
-        wide: bool,
-    },
+    Plan { seed: u64 },
     /// Many seeds, each in a process of its own.
     Run(batch::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Seed { seed, bug, wide, journal, json } => {
+        Command::Seed { seed, bug, journal, json } => {
             if let Some(ended) = bug.map(Bug::again).transpose()?.flatten() {
                 return Ok(ExitCode::from(u8::from(!ended.success())));
             }
             let bug = bug.or_else(Bug::of_this_process);
-            let wide = wide || matches!(bug, Some(Bug::Seeded(_)));
-            let verdict = world::run(Plan::new(seed, bug, wide), journal.as_deref())?;
+            let verdict = world::run(Plan::new(seed, bug), journal.as_deref())?;
             verdict.print(json)?;
             Ok(ExitCode::from(u8::from(!verdict.ok())))
         }
-        Command::Plan { seed, wide } => {
-            println!("{:#?}", Plan::new(seed, None, wide));
+        Command::Plan { seed } => {
+            println!("{:#?}", Plan::new(seed, None));
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(arguments) => batch::run(&arguments),

@@ -63,12 +63,10 @@ pub(crate) struct Plan {
     /// around it.
     pub(crate) alone: Option<(Duration, Duration)>,
     pub(crate) bug: Option<Bug>,
-    /// Strikes are aimed at leaders, are of more kinds, and in some seeds the last one is alone.
-    pub(crate) wide: bool,
 }
 
 impl Plan {
-    pub(crate) fn new(seed: u64, bug: Option<Bug>, wide: bool) -> Self {
+    pub(crate) fn new(seed: u64, bug: Option<Bug>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let nodes = if rng.random_bool(0.9) { 3 } else { 5 };
         let short = rng.random_bool(0.5);
@@ -90,9 +88,8 @@ impl Plan {
             strikes: Vec::new(),
             alone: None,
             bug,
-            wide,
         };
-        let (usurped, alone) = (wide && rng.random_bool(0.25), wide && rng.random_bool(0.4));
+        let (usurped, alone) = (rng.random_bool(0.25), rng.random_bool(0.4));
         if alone {
             plan.breaking /= 2;
         }
@@ -100,9 +97,9 @@ impl Plan {
         for _ in 0..2 {
             let mut at = plan.warm_up + millis(rng.random_range(0..1500));
             while at < plan.warm_up + plan.breaking {
-                let fault = fault(&mut rng, nodes, plan.gateways, wide);
+                let fault = fault(&mut rng, nodes, plan.gateways);
                 let end = at + lasts(&mut rng, &fault);
-                let aim = if wide { aim(&mut rng, plan.shard_groups) } else { Aim::AsNamed };
+                let aim = aim(&mut rng, plan.shard_groups);
                 plan.strikes.push(Strike { begin: at, end, fault, aim });
                 let calm = if rng.random_bool(0.33) { 0..400 } else { 400..2500 };
                 at = end + millis(rng.random_range(calm));
@@ -196,13 +193,13 @@ fn aim(rng: &mut StdRng, shard_groups: u16) -> Aim {
     if rng.random_bool(0.5) { leader } else { Aim::AsNamed }
 }
 
-fn fault(rng: &mut StdRng, nodes: usize, gateways: usize, wide: bool) -> Fault {
+fn fault(rng: &mut StdRng, nodes: usize, gateways: usize) -> Fault {
     let node = rng.random_range(0..nodes);
     let other = (node + rng.random_range(1..nodes)) % nodes;
     let leaves = if rng.random_bool(0.7) { Leaves::Synced } else { Leaves::Written };
     let peers = || (0..nodes).filter(|peer| *peer != node).collect::<Vec<_>>();
     let away = || peers().into_iter().map(|peer| (node, peer)).collect();
-    match rng.random_range(0..if wide { 24 } else { 17 }) {
+    match rng.random_range(0..24) {
         0..=2 => Fault::Crash { nodes: vec![node], leaves },
         3 => Fault::Crash { nodes: vec![node, other], leaves },
         4 => Fault::Crash { nodes: (0..nodes).collect(), leaves },
@@ -214,7 +211,7 @@ fn fault(rng: &mut StdRng, nodes: usize, gateways: usize, wide: bool) -> Fault {
         9 => Fault::Stall { pairs: away() },
         10 => Fault::Stall { pairs: vec![(node, other)] },
         11 => Fault::OneWay { from: node, to: other },
-        12 => Fault::AnswersLost { node, peers: peers(), pings: !wide || rng.random_bool(0.5) },
+        12 => Fault::AnswersLost { node, peers: peers(), pings: rng.random_bool(0.5) },
         13 => Fault::Lossy { share: rng.random_range(0.02..0.3) },
         14 => Fault::SlowDisk { node, sync: Duration::from_millis(rng.random_range(50..600)) },
         15 => Fault::SlowLink {
@@ -252,10 +249,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hundred_wide_seeds_draw_every_fault_often() {
+    fn a_hundred_seeds_draw_every_fault_often() {
         let mut drawn = BTreeMap::<_, u32>::new();
         for seed in 0..100 {
-            for strike in Plan::new(seed, None, true).strikes {
+            for strike in Plan::new(seed, None).strikes {
                 *drawn.entry(strike.fault.name()).or_default() += 1;
             }
         }
@@ -268,7 +265,7 @@ mod tests {
     #[test]
     fn a_change_that_nobody_hears_of_has_the_cluster_for_itself() {
         let changes = |strike: &Strike| matches!(strike.fault, Fault::Shrink { .. });
-        for plan in (0..100).map(|seed| Plan::new(seed, None, true)) {
+        for plan in (0..100).map(|seed| Plan::new(seed, None)) {
             let Some(at) = plan.strikes.iter().position(changes) else { continue };
             let (cut, crash) = (&plan.strikes[at - 1], &plan.strikes[at + 1]);
             assert!(plan.strikes[..at - 1].iter().all(|earlier| earlier.end < cut.begin));

@@ -61,7 +61,6 @@ impl fmt::Display for Violation {
 pub(crate) struct Verdict {
     pub(crate) seed: u64,
     pub(crate) bug: Option<String>,
-    pub(crate) wide: bool,
     pub(crate) nodes: usize,
     pub(crate) shard_groups: u16,
     pub(crate) simulated_ms: u64,
@@ -103,8 +102,7 @@ impl Verdict {
     /// How to see it again.
     pub(crate) fn repeat(&self) -> String {
         let bug = self.bug.as_ref().map(|bug| format!(" --bug {bug}")).unwrap_or_default();
-        let wide = if self.wide { " --wide" } else { "" };
-        format!("axp-sim seed {}{bug}{wide} --journal journal.txt", self.seed)
+        format!("axp-sim seed {}{bug} --journal journal.txt", self.seed)
     }
 
     pub(crate) fn print(&self, json: bool) -> anyhow::Result<()> {

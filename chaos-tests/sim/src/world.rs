@@ -142,7 +142,6 @@ impl World<'_> {
         let verdict = Verdict {
             seed: plan.seed,
             bug: plan.bug.map(|bug| bug.to_string()),
-            wide: plan.wide,
             nodes: plan.nodes,
             shard_groups: plan.shard_groups,
             ..Verdict::default()

@@ -56,7 +56,7 @@ async fn simulation(
     seeds: u32,
 ) -> anyhow::Result<Vec<String>> {
     let mut command = Command::new(beside_this_program("axp-sim")?);
-    command.args(["run", "--wide", "--json", "--twice-every", "0", "--seeds", &seeds.to_string()]);
+    command.args(["run", "--json", "--twice-every", "0", "--seeds", &seeds.to_string()]);
     command.args(["--from", &args.seed.to_string(), "--jobs", &args.jobs.to_string()]);
     if let Some(mutant) = mutant {
         command.args(["--bug", &mutant.to_string()]);
