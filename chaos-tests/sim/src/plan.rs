@@ -99,7 +99,7 @@ impl Plan {
             while at < plan.warm_up + plan.breaking {
                 let fault = fault(&mut rng, nodes, plan.gateways);
                 let end = at + lasts(&mut rng, &fault);
-                let aim = aim(&mut rng, plan.shard_groups);
+                let aim = aim(&mut rng, plan.shard_groups, &fault);
                 plan.strikes.push(Strike { begin: at, end, fault, aim });
                 let calm = if rng.random_bool(0.33) { 0..400 } else { 400..2500 };
                 at = end + millis(rng.random_range(calm));
@@ -187,8 +187,11 @@ fn mix(rng: &mut StdRng) -> Mix {
     }
 }
 
-/// Half of the strikes are at leaders.
-fn aim(rng: &mut StdRng, shard_groups: u16) -> Aim {
+/// Half of the strikes are at leaders; who does not lead loses nothing by being refused.
+fn aim(rng: &mut StdRng, shard_groups: u16, fault: &Fault) -> Aim {
+    if matches!(fault, Fault::Refused { .. }) {
+        return Aim::Leader(rng.random_range(1..=shard_groups));
+    }
     let leader = Aim::Leader(rng.random_range(0..=shard_groups));
     if rng.random_bool(0.5) { leader } else { Aim::AsNamed }
 }
