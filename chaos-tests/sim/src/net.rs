@@ -47,7 +47,7 @@ impl Dialer {
                 tokio::time::sleep(REFUSED_AFTER).await;
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
-            let stream = TcpStream::connect(address.as_str()).await?;
+            let stream = connect_as_tcp(&address).await?;
             let name = format!("{address} from {}", stream.local_addr()?);
             let reset = Some(walls.connected(&from, to));
             Ok(Tap { name, stream, journal, reset, broken: false })
@@ -81,6 +81,20 @@ impl axp_gateway::net::Dialer for Dialer {
     ) -> BoxFuture<'static, io::Result<Box<dyn axp_gateway::net::Stream>>> {
         let dialed = self.connect(&address);
         Box::pin(async move { Ok(Box::new(dialed.await?) as _) })
+    }
+}
+
+/// turmoil refuses a connection at once, and keeps its port for ever, where a partition takes the
+/// first packet. TCP hears nothing there and waits: whoever dials has a deadline. A refusal that
+/// came from the other host took its time.
+async fn connect_as_tcp(address: &str) -> io::Result<TcpStream> {
+    let mut connecting = std::pin::pin!(TcpStream::connect(address));
+    match futures_util::poll!(connecting.as_mut()) {
+        Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::future::pending().await
+        }
+        Poll::Ready(connected) => connected,
+        Poll::Pending => connecting.await,
     }
 }
 
