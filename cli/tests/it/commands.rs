@@ -5,7 +5,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::fake::{Fake, Manners};
-use super::{axp, command, json, stdout};
+use super::{axp, command, json, stdout, within_a_minute};
 
 async fn submit(url: &str) -> String {
     let answer = axp(url, &["intents", "submit", "--to", "checker", "--json"]).await;
@@ -34,14 +34,14 @@ async fn a_watch_survives_cuts_and_prints_each_event_once() {
         let mut process = watch.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut seqs = Vec::new();
-        while let Some(line) = lines.next_line().await.unwrap() {
+        while let Some(line) = within_a_minute(lines.next_line()).await.unwrap() {
             let event: serde_json::Value = serde_json::from_str(&line).unwrap();
             seqs.push(event["seq"].clone());
             if seqs.len() == 3 {
                 resume(&fake.url, &id, "{}").await.unwrap();
             }
         }
-        assert_eq!(process.wait().await.unwrap().code(), Some(0));
+        assert_eq!(within_a_minute(process.wait()).await.unwrap().code(), Some(0));
         assert_eq!(seqs, [1, 2, 3, 4], "{manners:?}");
     }
 }

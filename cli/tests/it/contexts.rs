@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::process::Command;
 
 use super::canned::{Canned, answers};
-use super::stdout;
+use super::{stdout, within_a_minute};
 
 const KEY: &str = "axme_sa_context_0123456789";
 
@@ -17,7 +17,7 @@ const KEY: &str = "axme_sa_context_0123456789";
 async fn axp(config: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_axp"));
     command.args(arguments).env_clear().env("AXP_CONFIG_DIR", config).kill_on_drop(true);
-    command.output().await.unwrap()
+    within_a_minute(command.output()).await.unwrap()
 }
 
 async fn server() -> Canned {

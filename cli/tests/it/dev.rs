@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::server::Server;
-use super::{json, stdout};
+use super::{json, stdout, within_a_minute};
 
 /// Runs a command until it succeeds: on a machine that is busy with other tests, a cluster may be
 /// electing just now.
@@ -57,7 +57,8 @@ async fn a_key_can_be_given_and_is_not_kept() {
 async fn another_number_of_nodes_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     assert!(Server::start(folder.path(), &[]).await.stop().await.success());
-    let output = Server::command(folder.path(), &["--nodes", "3"]).output().await.unwrap();
+    let output =
+        within_a_minute(Server::command(folder.path(), &["--nodes", "3"]).output()).await.unwrap();
     assert!(!output.status.success());
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("was made with --nodes 1"), "{stderr}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::server::Server;
-use super::{command, json as document, stdout};
+use super::{command, json as document, stdout, within_a_minute};
 
 fn bundle(folder: &tempfile::TempDir) -> String {
     let bundle = json!({
@@ -64,10 +64,10 @@ async fn a_scenario_is_answered_from_another_process_and_its_end_is_seen() {
     let validated = server.axp(&["scenarios", "validate", &file]).await;
     assert_eq!(validated.status.code(), Some(0), "{validated:?}");
 
-    let (code, events) = play(&server, &file, "approve").await;
+    let (code, events) = within_a_minute(play(&server, &file, "approve")).await;
     assert_eq!(code, Some(0), "{events:#?}");
     assert_eq!(events.last().unwrap()["status"], "COMPLETED");
-    let (code, events) = play(&server, &file, "reject").await;
+    let (code, events) = within_a_minute(play(&server, &file, "reject")).await;
     assert_eq!(code, Some(8), "{events:#?}");
 
     let id = events[0]["intent_id"].as_str().unwrap();
@@ -90,7 +90,7 @@ async fn a_server_registers_itself_and_is_found_without_exports() {
     let bare = async |arguments: &[&str]| {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_axp"));
         command.args(arguments).env_clear().env("AXP_CONFIG_DIR", data.join("config"));
-        command.output().await.unwrap()
+        within_a_minute(command.kill_on_drop(true).output()).await.unwrap()
     };
     assert!(stdout(&bare(&["status"]).await).contains("context dev"));
     assert!(bare(&["intents", "list"]).await.status.success());

@@ -31,11 +31,14 @@ fn command(url: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// Waits for what a process does; one that hangs fails its test, and is killed with it.
+async fn within_a_minute<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("within a minute")
+}
+
 /// Runs it and waits for its end.
 async fn axp(url: &str, arguments: &[&str]) -> Output {
-    let mut command = command(url, arguments);
-    let ended = tokio::time::timeout(Duration::from_secs(60), command.output()).await;
-    ended.expect("axp ends within a minute").unwrap()
+    within_a_minute(command(url, arguments).output()).await.unwrap()
 }
 
 fn stdout(output: &Output) -> &str {
