@@ -27,6 +27,8 @@ use tonic::transport::{Channel, Endpoint};
 use crate::support::{Cluster, PATIENCE, eventually, free_address};
 
 const SHARDS: u16 = 2;
+/// One node's answer: it may be about to end.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// A change takes a few seconds, and many elections on a machine that is busy with other things.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -96,11 +98,11 @@ impl Nodes {
         let until = Instant::now() + PATIENCE;
         loop {
             for api in self.api() {
-                let Ok(mut admin) = AdminClient::connect(format!("http://{api}")).await else {
-                    continue;
+                let asked = async {
+                    let mut admin = AdminClient::connect(format!("http://{api}")).await.ok()?;
+                    admin.change_members(request.clone()).await.ok()?.into_inner().outcome
                 };
-                match admin.change_members(request.clone()).await.map(|it| it.into_inner().outcome)
-                {
+                match timeout(ANSWER_PATIENCE, asked).await {
                     Ok(Some(Outcome::Accepted(row))) => return Ok(row),
                     Ok(Some(Outcome::Rejection(rejection))) => return Err(rejection.message),
                     Ok(Some(Outcome::NotLeader(_)) | None) | Err(_) => {}

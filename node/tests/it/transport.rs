@@ -7,7 +7,7 @@ use axp_proto::raft::{AppendRequest, LeaderVote, PingRequest, Target, VoteReques
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::support::Cluster;
+use crate::support::{Cluster, PATIENCE};
 
 fn vote(target: Option<Target>) -> VoteRequest {
     let vote = Some(LeaderVote { term: 0, node_id: 2, committed: false });
@@ -18,13 +18,16 @@ fn vote(target: Option<Target>) -> VoteRequest {
 async fn refusal(client: &mut RaftClient<Channel>, requests: Vec<AppendRequest>) -> Status {
     let requests = futures_util::stream::iter(requests);
     let mut answers = client.append_stream(requests).await.unwrap().into_inner();
-    loop {
-        match answers.message().await {
-            Ok(Some(_)) => {}
-            Ok(None) => panic!("the stream ended well"),
-            Err(status) => return status,
+    let refused = async {
+        loop {
+            match answers.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the stream ended well"),
+                Err(status) => return status,
+            }
         }
-    }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
