@@ -34,8 +34,8 @@ pub struct MutantsArgs {
     /// Election timeouts for a machine that is busy with other things.
     #[arg(long)]
     patient: bool,
-    /// Runs without any bug as well, one for each kind of run: they have to hold. Of the simulation, as
-    /// many seeds as the bugs took at most.
+    /// Runs without any bug as well, one for each kind of run: they have to hold. Of the simulation, the
+    /// first forty seeds.
     #[arg(long)]
     control: bool,
     /// Where logs and reports of the runs go.
