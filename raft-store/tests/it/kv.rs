@@ -53,7 +53,13 @@ impl Applier for Kv {
     }
 }
 
-pub(crate) const ENGINES: [EngineKind; 2] = [EngineKind::Fjall, EngineKind::Sled];
+/// Chooses the engine of all tests of this process.
+pub(crate) const ENGINE: &str = "AXP_TEST_ENGINE";
+
+/// What to test: the default engine, unless this process is one of `sled`'s.
+pub(crate) fn engines() -> [EngineKind; 1] {
+    [std::env::var(ENGINE).map_or(EngineKind::Fjall, |name| name.parse().unwrap())]
+}
 
 pub(crate) fn config(dir: &std::path::Path, engine: EngineKind) -> StoreConfig {
     StoreConfig { engine, ..StoreConfig::new(dir) }

@@ -5,6 +5,7 @@
 mod kv;
 mod raft;
 mod reopen;
+mod sled;
 mod snapshots;
 mod suite;
 mod tail;

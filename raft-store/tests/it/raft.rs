@@ -18,7 +18,7 @@ use openraft::raft::{
 };
 use openraft::{Config, OptionalSend, RaftNetworkV2, SnapshotPolicy};
 
-use crate::kv::{ENGINES, config, dump, open};
+use crate::kv::{config, dump, engines, open};
 
 type Peers = Arc<Mutex<BTreeMap<u64, (Raft, Arc<Store>)>>>;
 
@@ -133,7 +133,7 @@ async fn a_group_lives_through_purge_snapshot_and_restart() {
 
 async fn lives() {
     let limit = Some(Duration::from_secs(20));
-    for engine in ENGINES {
+    for engine in engines() {
         let peers = Peers::default();
         let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (first, first_reader) = start(&peers, 1, a.path(), engine).await;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axp_raft_store::{Error, Store, Vote};
+use axp_raft_store::{EngineKind, Error, Store, Vote};
 use openraft::storage::{RaftLogStorage as _, RaftStateMachine as _};
 use openraft::{RaftLogReader as _, StorageHelper};
 
-use crate::kv::{ENGINES, append, apply, close, config, dump, entry, log_id, membership, open};
+use crate::kv::{append, apply, close, config, dump, engines, entry, log_id, membership, open};
 
 #[tokio::test]
 async fn everything_is_there_again() {
-    for engine in ENGINES {
+    for engine in engines() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), engine);
         let store = Store::open(&config).unwrap();
@@ -51,7 +51,7 @@ async fn everything_is_there_again() {
 
 #[tokio::test]
 async fn a_vote_older_than_the_log_was_lost() {
-    for engine in ENGINES {
+    for engine in engines() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), engine);
         let store = Store::open(&config).unwrap();
@@ -76,7 +76,7 @@ async fn a_vote_older_than_the_log_was_lost() {
 
 #[tokio::test]
 async fn a_replaced_tail_stays_replaced() {
-    for engine in ENGINES {
+    for engine in engines() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), engine);
         let store = Store::open(&config).unwrap();
@@ -105,7 +105,7 @@ async fn a_replaced_tail_stays_replaced() {
 /// Reads that go below the cache, over several reads, beside purges.
 #[tokio::test]
 async fn old_entries_are_read_from_disk() {
-    for engine in ENGINES {
+    for engine in engines() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path(), engine);
         config.log_cache_bytes = 4096;
@@ -133,7 +133,7 @@ async fn old_entries_are_read_from_disk() {
 
 #[tokio::test]
 async fn a_state_that_is_older_than_the_log_is_replayed() {
-    for engine in ENGINES {
+    for engine in engines() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), engine);
         let store = Store::open(&config).unwrap();
@@ -156,7 +156,7 @@ async fn a_state_that_is_older_than_the_log_is_replayed() {
 
 #[tokio::test]
 async fn a_state_that_is_newer_than_the_log_replaces_it() {
-    for engine in ENGINES {
+    for engine in engines() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), engine);
         let store = Store::open(&config).unwrap();
@@ -180,7 +180,7 @@ async fn a_state_that_is_newer_than_the_log_replaces_it() {
 /// The log's tail was replaced and applied, and only the state reached the disk.
 #[tokio::test]
 async fn a_log_with_a_replaced_tail_gives_way_to_the_state() {
-    for engine in ENGINES {
+    for engine in engines() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), engine);
         let store = Store::open(&config).unwrap();
@@ -202,7 +202,7 @@ async fn a_log_with_a_replaced_tail_gives_way_to_the_state() {
 
 #[tokio::test]
 async fn a_state_that_the_log_cannot_bring_up_is_refused() {
-    for engine in ENGINES {
+    for engine in engines() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), engine);
         let store = Store::open(&config).unwrap();
@@ -226,7 +226,7 @@ async fn a_state_that_the_log_cannot_bring_up_is_refused() {
 #[tokio::test]
 async fn a_directory_and_a_group_are_opened_once() {
     let dir = tempfile::tempdir().unwrap();
-    let config = config(dir.path(), ENGINES[0]);
+    let config = config(dir.path(), EngineKind::Fjall);
     let store = Store::open(&config).unwrap();
     assert!(matches!(Store::open(&config), Err(Error::Locked { .. })));
     let group = open(&store, 1);

@@ -1,12 +1,12 @@
 //! Snapshots: streamed, verified, installed; and equal to the log they stand for.
 
 use axp_proto::ids::GroupId;
-use axp_raft_store::{Entry, Error, GroupStore, SnapshotData, Store};
+use axp_raft_store::{EngineKind, Entry, Error, GroupStore, SnapshotData, Store};
 use bytes::Bytes;
 use openraft::storage::RaftStateMachine as _;
 use proptest::prelude::*;
 
-use crate::kv::{ENGINES, apply, close, config, dump, entry, log_id, membership, open};
+use crate::kv::{apply, close, config, dump, engines, entry, log_id, membership, open};
 
 /// Sends a snapshot as the transport does.
 fn transfer(from: SnapshotData, to: &Store, group: u16) -> Result<SnapshotData, Error> {
@@ -29,7 +29,7 @@ async fn send(from: &mut GroupStore, to: &Store, into: &mut GroupStore) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_state_travels_in_chunks() {
-    for engine in ENGINES {
+    for engine in engines() {
         let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let leader_store = Store::open(&config(a.path(), engine)).unwrap();
         let follower_store = Store::open(&config(b.path(), engine)).unwrap();
@@ -66,7 +66,7 @@ async fn a_large_state_travels_in_chunks() {
 
 #[tokio::test]
 async fn a_snapshot_stays_as_it_was_while_entries_are_applied() {
-    for engine in ENGINES {
+    for engine in engines() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&config(dir.path(), engine)).unwrap();
         let mut group = open(&store, 1);
@@ -99,7 +99,7 @@ async fn a_snapshot_stays_as_it_was_while_entries_are_applied() {
 #[tokio::test]
 async fn what_arrives_damaged_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&config(dir.path(), ENGINES[0])).unwrap();
+    let store = Store::open(&config(dir.path(), EngineKind::Fjall)).unwrap();
     let mut group = open(&store, 1);
     apply(&mut group, vec![entry(1, 0, "+a=1"), entry(1, 1, "+b=2")]).await.unwrap();
     let snapshot = group.machine.get_current_snapshot().await.unwrap().unwrap();
@@ -159,7 +159,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let entries: Vec<Entry> = (0..).zip(&commands).map(|(at, text)| entry(1, at, text)).collect();
         let cut = 1 + cut.index(entries.len());
-        for engine in ENGINES {
+        for engine in engines() {
             let (whole, tailed) = runtime.block_on(both(engine, &entries, cut, steps));
             prop_assert_eq!(&whole, &tailed);
         }

@@ -8,7 +8,7 @@ use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
-use crate::kv::{Kv, config};
+use crate::kv::{Kv, config, engines};
 
 struct Builder(EngineKind);
 
@@ -25,11 +25,8 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for Builder {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn openraft_suite_on_fjall() {
-    Suite::test_all(Builder(EngineKind::Fjall)).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn openraft_suite_on_sled() {
-    Suite::test_all(Builder(EngineKind::Sled)).await.unwrap();
+async fn openraft_suite() {
+    for engine in engines() {
+        Suite::test_all(Builder(engine)).await.unwrap();
+    }
 }
