@@ -43,6 +43,9 @@ const DURABLE: &str = "committed is durable on a majority";
 const WRITABLE: &str = "writable around a fault";
 const OPEN: &str = "nothing is left open";
 const UNDELIVERED: &[&str] = &["delivered-and-finished", "chains", OPEN];
+/// A replica ends when an event does not follow what it has.
+const TWISTED: &[&str] =
+    &["dense-seq", "one-terminal", "terminal-as-told", "no node ends by itself"];
 const SPLIT: &[&str] = &[DURABLE, "one entry at an index"];
 
 /// All of them. In the simulation where it can show them; the whole system, or the tests of a crate,
@@ -78,7 +81,7 @@ pub fn suspects() -> Vec<Suspect> {
         simulated(Mutant::AnswerFromMemory, STALE),
         simulated(Mutant::EndGuessed, &["one-terminal", "terminal-as-told"]),
         simulated(Mutant::OutboxForgets, UNDELIVERED),
-        simulated(Mutant::StaleAppendTaken, &["dense-seq", "one-terminal", "terminal-as-told"]),
+        simulated(Mutant::StaleAppendTaken, TWISTED),
         simulated(Mutant::KeyUnchecked, &["one-intent-per-key"]),
         simulated(Mutant::PurgeUnsynced, &["every node starts again"]),
     ]
