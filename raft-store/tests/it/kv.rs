@@ -57,8 +57,8 @@ impl Applier for Kv {
 pub(crate) const ENGINE: &str = "AXP_TEST_ENGINE";
 
 /// What to test: the default engine, unless this process is one of `sled`'s.
-pub(crate) fn engines() -> [EngineKind; 1] {
-    [std::env::var(ENGINE).map_or(EngineKind::Fjall, |name| name.parse().unwrap())]
+pub(crate) fn engine() -> EngineKind {
+    std::env::var(ENGINE).map_or(EngineKind::Fjall, |name| name.parse().unwrap())
 }
 
 pub(crate) fn config(dir: &std::path::Path, engine: EngineKind) -> StoreConfig {

@@ -18,7 +18,7 @@ use openraft::raft::{
 };
 use openraft::{Config, OptionalSend, RaftNetworkV2, SnapshotPolicy};
 
-use crate::kv::{config, dump, engines, open};
+use crate::kv::{config, dump, engine, open};
 
 type Peers = Arc<Mutex<BTreeMap<u64, (Raft, Arc<Store>)>>>;
 
@@ -133,47 +133,46 @@ async fn a_group_lives_through_purge_snapshot_and_restart() {
 
 async fn lives() {
     let limit = Some(Duration::from_secs(20));
-    for engine in engines() {
-        let peers = Peers::default();
-        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (first, first_reader) = start(&peers, 1, a.path(), engine).await;
-        first.initialize(BTreeMap::from([(1, NodeAddress::default())])).await.unwrap();
-        first.wait(limit).current_leader(1, "one voter leads").await.unwrap();
-        write(&[&first], 0..300).await;
-        let applied = first_reader.applied_index();
+    let engine = engine();
+    let peers = Peers::default();
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, first_reader) = start(&peers, 1, a.path(), engine).await;
+    first.initialize(BTreeMap::from([(1, NodeAddress::default())])).await.unwrap();
+    first.wait(limit).current_leader(1, "one voter leads").await.unwrap();
+    write(&[&first], 0..300).await;
+    let applied = first_reader.applied_index();
 
-        first.trigger().snapshot().await.unwrap();
-        let done = |metrics: &openraft::RaftMetrics<TypeConfig>| {
-            metrics.snapshot.as_ref().is_some_and(|at| at.index() >= applied)
-        };
-        first.wait(limit).metrics(done, "snapshot").await.unwrap();
-        first.trigger().purge_log(applied - 50).await.unwrap();
-        let purged = |metrics: &openraft::RaftMetrics<TypeConfig>| {
-            metrics.purged.as_ref().is_some_and(|at| at.index() == applied - 50)
-        };
-        first.wait(limit).metrics(purged, "purge").await.unwrap();
+    first.trigger().snapshot().await.unwrap();
+    let done = |metrics: &openraft::RaftMetrics<TypeConfig>| {
+        metrics.snapshot.as_ref().is_some_and(|at| at.index() >= applied)
+    };
+    first.wait(limit).metrics(done, "snapshot").await.unwrap();
+    first.trigger().purge_log(applied - 50).await.unwrap();
+    let purged = |metrics: &openraft::RaftMetrics<TypeConfig>| {
+        metrics.purged.as_ref().is_some_and(|at| at.index() == applied - 50)
+    };
+    first.wait(limit).metrics(purged, "purge").await.unwrap();
 
-        // A learner whose log starts behind the purge: only the snapshot can bring it up.
-        let (second, second_reader) = start(&peers, 2, b.path(), engine).await;
-        first.add_learner(2, NodeAddress::default(), true).await.unwrap();
-        first.change_membership([1, 2], false).await.unwrap();
-        write(&[&first, &second], 300..350).await;
-        let index = first_reader.applied_index();
-        second.wait(limit).applied_index_at_least(Some(index), "caught up").await.unwrap();
-        let state = dump(&first_reader);
-        assert_eq!(state.len(), 100);
-        assert_eq!(dump(&second_reader), state);
+    // A learner whose log starts behind the purge: only the snapshot can bring it up.
+    let (second, second_reader) = start(&peers, 2, b.path(), engine).await;
+    first.add_learner(2, NodeAddress::default(), true).await.unwrap();
+    first.change_membership([1, 2], false).await.unwrap();
+    write(&[&first, &second], 300..350).await;
+    let index = first_reader.applied_index();
+    second.wait(limit).applied_index_at_least(Some(index), "caught up").await.unwrap();
+    let state = dump(&first_reader);
+    assert_eq!(state.len(), 100);
+    assert_eq!(dump(&second_reader), state);
 
-        stop(&peers, 1, first, first_reader).await;
-        stop(&peers, 2, second, second_reader).await;
-        let (first, first_reader) = start(&peers, 1, a.path(), engine).await;
-        let (second, second_reader) = start(&peers, 2, b.path(), engine).await;
-        write(&[&first, &second], 350..360).await;
-        for raft in [&first, &second] {
-            raft.wait(limit).applied_index_at_least(Some(index + 10), "goes on").await.unwrap();
-        }
-        assert_eq!(dump(&first_reader), dump(&second_reader));
-        stop(&peers, 1, first, first_reader).await;
-        stop(&peers, 2, second, second_reader).await;
+    stop(&peers, 1, first, first_reader).await;
+    stop(&peers, 2, second, second_reader).await;
+    let (first, first_reader) = start(&peers, 1, a.path(), engine).await;
+    let (second, second_reader) = start(&peers, 2, b.path(), engine).await;
+    write(&[&first, &second], 350..360).await;
+    for raft in [&first, &second] {
+        raft.wait(limit).applied_index_at_least(Some(index + 10), "goes on").await.unwrap();
     }
+    assert_eq!(dump(&first_reader), dump(&second_reader));
+    stop(&peers, 1, first, first_reader).await;
+    stop(&peers, 2, second, second_reader).await;
 }

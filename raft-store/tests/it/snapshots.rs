@@ -6,7 +6,7 @@ use bytes::Bytes;
 use openraft::storage::RaftStateMachine as _;
 use proptest::prelude::*;
 
-use crate::kv::{apply, close, config, dump, engines, entry, log_id, membership, open};
+use crate::kv::{apply, close, config, dump, engine, entry, log_id, membership, open};
 
 /// Sends a snapshot as the transport does.
 fn transfer(from: SnapshotData, to: &Store, group: u16) -> Result<SnapshotData, Error> {
@@ -29,71 +29,67 @@ async fn send(from: &mut GroupStore, to: &Store, into: &mut GroupStore) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_state_travels_in_chunks() {
-    for engine in engines() {
-        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let leader_store = Store::open(&config(a.path(), engine)).unwrap();
-        let follower_store = Store::open(&config(b.path(), engine)).unwrap();
-        let (mut leader, mut follower) = (open(&leader_store, 1), open(&follower_store, 1));
-        let mut entries = vec![membership(1, 0, &[1, 2, 3])];
-        for index in 1..400 {
-            let size = if index % 50 == 0 { 1_500_000 } else { 10_000 };
-            let text = format!("+key-{}={}", index * 7919 % 1000, "v".repeat(size));
-            entries.push(entry(1, index, &text));
-        }
-        apply(&mut leader, entries).await.unwrap();
-        apply(&mut follower, vec![entry(1, 0, "+gone=1"), entry(1, 1, "+key-7=old")])
-            .await
-            .unwrap();
-        send(&mut leader, &follower_store, &mut follower).await;
-        assert_eq!(dump(&leader.reader), dump(&follower.reader));
-        assert_eq!(follower.reader.applied_index(), 399);
-        let (applied, members) = follower.machine.applied_state().await.unwrap();
-        assert_eq!(applied, Some(log_id(1, 399)));
-        assert_eq!(members.voter_ids().collect::<Vec<_>>(), [1, 2, 3]);
-
-        // A received snapshot can be sent on, and what was installed is there after a restart.
-        let state = dump(&follower.reader);
-        close(follower_store, vec![follower]).await;
-        let follower_store = Store::open(&config(b.path(), engine)).unwrap();
-        let mut follower = open(&follower_store, 1);
-        assert_eq!(dump(&follower.reader), state);
-        send(&mut follower, &leader_store, &mut leader).await;
-        assert_eq!(dump(&leader.reader), state);
-        let leftovers = std::fs::read_dir(a.path().join("snapshots")).unwrap().count();
-        assert_eq!(leftovers, 0, "received files are removed after use");
+    let engine = engine();
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let leader_store = Store::open(&config(a.path(), engine)).unwrap();
+    let follower_store = Store::open(&config(b.path(), engine)).unwrap();
+    let (mut leader, mut follower) = (open(&leader_store, 1), open(&follower_store, 1));
+    let mut entries = vec![membership(1, 0, &[1, 2, 3])];
+    for index in 1..400 {
+        let size = if index % 50 == 0 { 1_500_000 } else { 10_000 };
+        let text = format!("+key-{}={}", index * 7919 % 1000, "v".repeat(size));
+        entries.push(entry(1, index, &text));
     }
+    apply(&mut leader, entries).await.unwrap();
+    apply(&mut follower, vec![entry(1, 0, "+gone=1"), entry(1, 1, "+key-7=old")]).await.unwrap();
+    send(&mut leader, &follower_store, &mut follower).await;
+    assert_eq!(dump(&leader.reader), dump(&follower.reader));
+    assert_eq!(follower.reader.applied_index(), 399);
+    let (applied, members) = follower.machine.applied_state().await.unwrap();
+    assert_eq!(applied, Some(log_id(1, 399)));
+    assert_eq!(members.voter_ids().collect::<Vec<_>>(), [1, 2, 3]);
+
+    // A received snapshot can be sent on, and what was installed is there after a restart.
+    let state = dump(&follower.reader);
+    close(follower_store, vec![follower]).await;
+    let follower_store = Store::open(&config(b.path(), engine)).unwrap();
+    let mut follower = open(&follower_store, 1);
+    assert_eq!(dump(&follower.reader), state);
+    send(&mut follower, &leader_store, &mut leader).await;
+    assert_eq!(dump(&leader.reader), state);
+    let leftovers = std::fs::read_dir(a.path().join("snapshots")).unwrap().count();
+    assert_eq!(leftovers, 0, "received files are removed after use");
 }
 
 #[tokio::test]
 async fn a_snapshot_stays_as_it_was_while_entries_are_applied() {
-    for engine in engines() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&config(dir.path(), engine)).unwrap();
-        let mut group = open(&store, 1);
-        let puts = |from, value| {
-            (from..from + 50)
-                .map(move |index| entry(1, index, &format!("+key-{:03}={value}", index % 50)))
-        };
-        apply(&mut group, puts(0, "old").collect()).await.unwrap();
-        let before = dump(&group.reader);
-        let snapshot = group.machine.get_current_snapshot().await.unwrap().unwrap();
-        apply(&mut group, puts(50, "new").collect()).await.unwrap();
-        assert_ne!(dump(&group.reader), before);
+    let engine = engine();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&config(dir.path(), engine)).unwrap();
+    let mut group = open(&store, 1);
+    let puts = |from, value| {
+        (from..from + 50)
+            .map(move |index| entry(1, index, &format!("+key-{:03}={value}", index % 50)))
+    };
+    apply(&mut group, puts(0, "old").collect()).await.unwrap();
+    let before = dump(&group.reader);
+    let snapshot = group.machine.get_current_snapshot().await.unwrap().unwrap();
+    apply(&mut group, puts(50, "new").collect()).await.unwrap();
+    assert_ne!(dump(&group.reader), before);
 
-        // The next one is of now, and does not disturb the first.
-        let next = group.machine.get_current_snapshot().await.unwrap().unwrap();
-        assert_eq!(next.meta.last_log_id, Some(log_id(1, 99)));
+    // The next one is of now, and does not disturb the first.
+    let next = group.machine.get_current_snapshot().await.unwrap().unwrap();
+    assert_eq!(next.meta.last_log_id, Some(log_id(1, 99)));
 
-        let other = tempfile::tempdir().unwrap();
-        let other_store = Store::open(&config(other.path(), engine)).unwrap();
-        let mut into = open(&other_store, 1);
-        let data = transfer(snapshot.snapshot, &other_store, 1).unwrap();
-        into.machine.install_snapshot(&snapshot.meta, data).await.unwrap();
-        assert_eq!(dump(&into.reader), before);
-        let data = transfer(next.snapshot, &other_store, 1).unwrap();
-        into.machine.install_snapshot(&next.meta, data).await.unwrap();
-        assert_eq!(dump(&into.reader), dump(&group.reader));
-    }
+    let other = tempfile::tempdir().unwrap();
+    let other_store = Store::open(&config(other.path(), engine)).unwrap();
+    let mut into = open(&other_store, 1);
+    let data = transfer(snapshot.snapshot, &other_store, 1).unwrap();
+    into.machine.install_snapshot(&snapshot.meta, data).await.unwrap();
+    assert_eq!(dump(&into.reader), before);
+    let data = transfer(next.snapshot, &other_store, 1).unwrap();
+    into.machine.install_snapshot(&next.meta, data).await.unwrap();
+    assert_eq!(dump(&into.reader), dump(&group.reader));
 }
 
 #[tokio::test]
@@ -159,21 +155,14 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let entries: Vec<Entry> = (0..).zip(&commands).map(|(at, text)| entry(1, at, text)).collect();
         let cut = 1 + cut.index(entries.len());
-        for engine in engines() {
-            let (whole, tailed) = runtime.block_on(both(engine, &entries, cut, steps));
-            prop_assert_eq!(&whole, &tailed);
-        }
+        let (whole, tailed) = runtime.block_on(both(engine(), &entries, cut, steps));
+        prop_assert_eq!(&whole, &tailed);
     }
 }
 
 type Dump = Vec<(Vec<u8>, Vec<u8>)>;
 
-async fn both(
-    engine: axp_raft_store::EngineKind,
-    entries: &[Entry],
-    cut: usize,
-    steps: usize,
-) -> (Dump, Dump) {
+async fn both(engine: EngineKind, entries: &[Entry], cut: usize, steps: usize) -> (Dump, Dump) {
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let leader_store = Store::open(&config(a.path(), engine)).unwrap();
     let follower_store = Store::open(&config(b.path(), engine)).unwrap();
