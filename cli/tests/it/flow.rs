@@ -34,10 +34,11 @@ async fn play(server: &Server, file: &str, verb: &str) -> (Option<i32>, Vec<Valu
     let mut watch = command(&server.url, &apply);
     let mut process = watch.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let applied: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+    let first = within_a_minute(lines.next_line()).await.unwrap().unwrap();
+    let applied: Value = serde_json::from_str(&first).unwrap();
     let id = applied["intent_id"].as_str().unwrap().to_owned();
     let mut events = Vec::new();
-    while let Some(line) = lines.next_line().await.unwrap() {
+    while let Some(line) = within_a_minute(lines.next_line()).await.unwrap() {
         let event: Value = serde_json::from_str(&line).unwrap();
         if let Some(step) = event["details"]["step_intent_id"].as_str() {
             let why = server.axp(&["why", &id]).await;
@@ -53,7 +54,7 @@ async fn play(server: &Server, file: &str, verb: &str) -> (Option<i32>, Vec<Valu
         }
         events.push(event);
     }
-    (process.wait().await.unwrap().code(), events)
+    (within_a_minute(process.wait()).await.unwrap().code(), events)
 }
 
 #[tokio::test]
@@ -64,10 +65,10 @@ async fn a_scenario_is_answered_from_another_process_and_its_end_is_seen() {
     let validated = server.axp(&["scenarios", "validate", &file]).await;
     assert_eq!(validated.status.code(), Some(0), "{validated:?}");
 
-    let (code, events) = within_a_minute(play(&server, &file, "approve")).await;
+    let (code, events) = play(&server, &file, "approve").await;
     assert_eq!(code, Some(0), "{events:#?}");
     assert_eq!(events.last().unwrap()["status"], "COMPLETED");
-    let (code, events) = within_a_minute(play(&server, &file, "reject")).await;
+    let (code, events) = play(&server, &file, "reject").await;
     assert_eq!(code, Some(8), "{events:#?}");
 
     let id = events[0]["intent_id"].as_str().unwrap();
