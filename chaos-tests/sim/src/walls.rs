@@ -51,12 +51,14 @@ impl Walls {
         self.lock().up.get(&pair(from, to)).is_some_and(|count| *count > 0)
     }
 
-    /// What resets a connection that was just made.
+    /// What resets a connection that was just made; at once, where a wall was put up meanwhile.
     pub(crate) fn connected(&self, from: &str, to: &str) -> Reset {
         let (sender, reset) = oneshot::channel();
-        let mut inner = self.lock();
-        inner.open.retain(|(_, sender)| !sender.is_closed());
-        inner.open.push((pair(from, to), sender));
+        if !self.refuse(from, to) {
+            let mut inner = self.lock();
+            inner.open.retain(|(_, sender)| !sender.is_closed());
+            inner.open.push((pair(from, to), sender));
+        }
         reset
     }
 }
@@ -72,11 +74,11 @@ mod tests {
         let mut beside = walls.connected("a", "c");
         walls.between("b", "a", true);
         walls.between("a", "b", true);
-        assert!(
-            crossing.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
-        );
+        let closed = |error| error == oneshot::error::TryRecvError::Closed;
+        assert!(crossing.try_recv().is_err_and(closed));
         assert!(beside.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
         walls.between("a", "b", false);
+        assert!(walls.connected("a", "b").try_recv().is_err_and(closed), "dialed before it stood");
         assert!(walls.refuse("a", "b") && walls.refuse("b", "a") && !walls.refuse("a", "c"));
         walls.between("b", "a", false);
         assert!(!walls.refuse("a", "b"));
