@@ -1,14 +1,20 @@
 //! Many seeds, each in a process of its own, several at a time; a sample of them twice.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::bug::Bug;
 use crate::verdict::{Verdict, Violation, checks};
+
+/// How often somebody looks whether a seed has come to its end.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Which seeds, and how.
 #[derive(Debug, clap::Args)]
@@ -61,7 +67,7 @@ struct Summary {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let next = AtomicU64::new(arguments.from);
+    let (next, over) = (AtomicU64::new(arguments.from), AtomicBool::new(false));
     let end = arguments.from + arguments.seeds;
     let bug = arguments.bug;
     let begin = Summary { bug: bug.map(|bug| bug.to_string()), ..Summary::default() };
@@ -69,19 +75,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let work = || -> anyhow::Result<()> {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
+            if seed >= end || over.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let first = || in_process(seed, bug);
+            let first = || in_process(seed, bug, &over);
             let twice = arguments.twice_every > 0
                 && (seed - arguments.from).is_multiple_of(arguments.twice_every);
             let (verdict, again) = if twice { both(first)? } else { (first()?, None) };
+            let Some(verdict) = verdict else { return Ok(()) };
             let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
             summary.look_for(bug, &verdict);
             summary.add(verdict, again.as_ref());
-            if summary.found.is_some() {
-                next.store(end, Ordering::Relaxed);
-            }
+            over.fetch_or(summary.found.is_some(), Ordering::Relaxed);
         }
     };
     std::thread::scope(|scope| {
@@ -101,26 +106,45 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Runs it twice at the same time: what else the machine does must not matter.
 fn both(
-    run: impl Fn() -> anyhow::Result<Verdict> + Sync,
-) -> anyhow::Result<(Verdict, Option<Verdict>)> {
+    run: impl Fn() -> anyhow::Result<Option<Verdict>> + Sync,
+) -> anyhow::Result<(Option<Verdict>, Option<Verdict>)> {
     std::thread::scope(|scope| {
         let again = scope.spawn(&run);
         let verdict = run()?;
         let again = again.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??;
-        Ok((verdict, Some(again)))
+        Ok((verdict, again))
     })
 }
 
-fn in_process(seed: u64, bug: Option<Bug>) -> anyhow::Result<Verdict> {
+/// One seed's verdict; none, when the bug was found by another one before.
+fn in_process(seed: u64, bug: Option<Bug>, over: &AtomicBool) -> anyhow::Result<Option<Verdict>> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["seed", &seed.to_string(), "--json"]);
     if let Some(bug) = bug {
         bug.choose(&mut command);
     }
-    let output = command.output().context("a seed cannot be started")?;
-    serde_json::from_slice(&output.stdout).with_context(|| {
-        format!("seed {seed} has no verdict: {}", String::from_utf8_lossy(&output.stderr))
-    })
+    let (said, complained) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdout(said.try_clone()?).stderr(complained.try_clone()?);
+    let mut process = command.spawn().context("a seed cannot be started")?;
+    while process.try_wait()?.is_none() {
+        if over.load(Ordering::Relaxed) {
+            process.kill()?;
+            process.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(POLL);
+    }
+    let verdict = serde_json::from_str(&text(said)?);
+    let complaint = text(complained)?;
+    verdict.map(Some).with_context(|| format!("seed {seed} has no verdict: {complaint}"))
+}
+
+/// What a process wrote into a file, from the beginning.
+fn text(mut file: File) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Summary {
